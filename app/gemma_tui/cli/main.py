@@ -1,0 +1,78 @@
+"""The entry point: finds the subcommand, imports only that one, and turns every failure into a sentence and a code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from gemma_tui import __version__
+
+# Name, module, one line of help. A module gives `add_arguments(parser)` and `run(args) -> int`, and imports what is
+# heavy inside `run`, so that `--help` and `--version` stay fast.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "ask": ("gemma_tui.cli.ask", "answer one prompt on standard output"),
+    "serve": ("gemma_tui.cli.serve", "run the engine in the foreground for other programs"),
+    "engine": ("gemma_tui.cli.engine", "install, list, start, stop and explain vLLM engines"),
+    "quantize": ("gemma_tui.cli.quantize", "turn a BF16 checkpoint into an NVFP4 one"),
+    "config": ("gemma_tui.cli.config", "show settings and where each value came from"),
+    "doctor": ("gemma_tui.cli.doctor", "check this machine and say what is missing"),
+}
+# Without a subcommand the screen opens; its module holds the options that stand before any subcommand.
+SCREEN = "gemma_tui.cli.chat"
+
+
+def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Parser with every subcommand's name and help, and the full options of those named in `argv`."""
+    parser = argparse.ArgumentParser(
+        prog="gemma-tui",
+        description="Run Gemma 4 E2B on this machine and talk to it: text, pictures and sound.",
+        epilog="Without a subcommand the terminal UI opens. Exit codes: 0 done, 2 usage, 3 engine failed, "
+        "4 endpoint unreachable or key refused, 5 bad input, 70 a bug of ours, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"gemma-tui {__version__}")
+    importlib.import_module(SCREEN).add_arguments(parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, (module, line) in COMMANDS.items():
+        child = subparsers.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        if name in argv:
+            importlib.import_module(module).add_arguments(child)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `gemma-tui` with `argv` (default: this process's) and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"gemma-tui {__version__}")
+        return 0
+    try:
+        args = build_parser(words).parse_args(words)
+        module = COMMANDS[args.command][0] if args.command else SCREEN
+        return int(importlib.import_module(module).run(args))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; point it elsewhere so that the interpreter's last flush is silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return report(error)
+
+
+def report(error: Exception) -> int:
+    """Say `error` in one sentence on standard error and return the exit code that belongs to it."""
+    from gemma_backend.text.clean import clean
+    from gemma_backend.types import GemmaError
+
+    if isinstance(error, GemmaError):
+        print(f"gemma-tui: {clean(str(error))}", file=sys.stderr)
+        return error.exit_code
+    from gemma_backend.config.log import log_bug
+
+    path = log_bug(error)
+    print(f"gemma-tui: this is a bug of ours ({type(error).__name__}); what happened is in {path}", file=sys.stderr)
+    return 70

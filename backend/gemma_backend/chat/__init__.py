@@ -1,0 +1,1 @@
+"""Conversations to requests to streamed events, over the OpenAI client."""

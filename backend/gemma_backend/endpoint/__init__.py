@@ -1,0 +1,1 @@
+"""Reaching a server: URL or socket, key, TLS, and what it offers."""

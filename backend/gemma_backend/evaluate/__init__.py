@@ -1,0 +1,1 @@
+"""Measuring a served model: benchmarks and quality."""

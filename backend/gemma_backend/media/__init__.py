@@ -1,0 +1,1 @@
+"""From dropped text to files, and from picture and sound files to request parts."""

@@ -1,0 +1,1 @@
+"""From /metrics, NVML and /proc to samples, rates and quantiles."""

@@ -1,0 +1,1 @@
+"""From a BF16 checkpoint to an NVFP4 one."""

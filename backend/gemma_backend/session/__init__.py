@@ -1,0 +1,1 @@
+"""The one composer: from a profile or endpoint to a running conversation and its events."""

@@ -1,0 +1,1 @@
+"""The one cleaner of text that comes from outside."""
