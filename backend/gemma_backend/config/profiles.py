@@ -1,0 +1,95 @@
+"""Profiles: which checkpoint on which runtime with which vLLM flags, as data that ships or that a person writes."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gemma_assets import path as asset
+from gemma_backend.config.nearest import nearest
+from gemma_backend.config.paths import config_dir
+from gemma_backend.config.settings import explain, load
+from gemma_backend.types.errors import UsageError
+
+POCKET_NAME = "gemma-tui/pocket"
+
+
+class Profile(BaseModel):
+    """What to serve and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Name by which it is chosen."""
+    title: str = ""
+    """A few words for a list."""
+    description: str = ""
+    """A sentence on what it is for."""
+    checkpoint: str | None = None
+    """`bundled:pocket`, a repository id on the model hub, or a folder; None for a remote endpoint."""
+    runtime: str = "auto"
+    """`cpu`, `cuda`, `auto`, or `path:/folder/of/an/environment`."""
+    flags: dict[str, str | int | float | bool] = {}
+    """vLLM's long options without the dashes; `true` stands for an option without a value."""
+    environment: dict[str, str] = {}
+    """Variables for the engine's process."""
+    download_bytes: int = 0
+    """What has to be fetched for the checkpoint."""
+    disk_bytes: int = 0
+    """What the checkpoint takes on disk."""
+    licence: str = ""
+    """Licence of the checkpoint."""
+    trust_remote_code: bool = False
+    """Whether code from the checkpoint's repository may run; vLLM knows Gemma 4 without it."""
+    url: str | None = None
+    """Address of an endpoint elsewhere, instead of a checkpoint."""
+    api_key_file: str | None = None
+    """File that holds the endpoint's key."""
+
+    @property
+    def served_name(self) -> str:
+        """The model's name on the endpoint: the repository id, whatever folder it was loaded from."""
+        if self.checkpoint is None:
+            return ""
+        return POCKET_NAME if self.checkpoint == "bundled:pocket" else self.checkpoint
+
+
+def list_profiles() -> list[Profile]:
+    """Every profile, shipped ones first; one of the person's own replaces a shipped one of the same name."""
+    found = {profile.name: profile for profile in map(_from_file, sorted(asset("profiles").glob("*.toml")))}
+    own = config_dir() / "profiles"
+    if own.is_dir():
+        found |= {profile.name: profile for profile in map(_from_file, sorted(own.glob("*.toml")))}
+    for name, table in load().settings.profiles.items():
+        found[name] = _made({"name": name} | table, f"[profiles.{name}]")
+    return list(found.values())
+
+
+def load_profile(name: str) -> Profile:
+    """Return the profile called `name`; raises UsageError with the nearest name where there is none."""
+    profiles = {profile.name: profile for profile in list_profiles()}
+    if name in profiles:
+        return profiles[name]
+    guess = nearest(name, profiles)
+    hint = f"did you mean {guess!r}?" if guess else f"there are {', '.join(profiles)}."
+    raise UsageError(f"there is no profile {name!r}; {hint}")
+
+
+def _from_file(path: Path) -> Profile:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    return _made({"name": path.stem} | table, str(path))
+
+
+def _made(table: dict[str, Any], place: str) -> Profile:
+    try:
+        return Profile.model_validate(table)
+    except ValidationError as error:
+        raise UsageError(explain(error, {}, list(Profile.model_fields), place)) from None

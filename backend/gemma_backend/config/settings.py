@@ -1,0 +1,171 @@
+"""Settings: the models that define every key, and the rule by which flags, environment, file and defaults combine."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gemma_backend.config.nearest import nearest
+from gemma_backend.config.paths import config_dir
+from gemma_backend.types.errors import UsageError
+
+PREFIX = "GEMMA_TUI_"
+FORMAT_VERSION = 1
+
+
+class Section(BaseModel):
+    """A table of settings; unknown keys are an error, so that a slip of the pen is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Section):
+    """How engines are started and stopped."""
+
+    start_timeout: float = Field(default=900.0, gt=0)
+    """Seconds to wait for an engine to become ready."""
+    stop_timeout: float = Field(default=10.0, gt=0)
+    """Seconds between asking an engine to stop and killing what is left of it."""
+    gpu: int | None = Field(default=None, ge=0)
+    """Index of the GPU to use, as nvidia-smi counts; without it the one with most free memory."""
+
+
+class ChatSettings(Section):
+    """How replies are sampled; a key left out leaves the server's default."""
+
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Longest reply in tokens; without it the server's rest of the context."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature; 0 is greedy."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Nucleus sampling: the share of probability to choose from."""
+    seed: int | None = None
+    """Seed of the sampler."""
+    stall_timeout: float = Field(default=120.0, gt=0)
+    """Seconds without a byte from the server after which a reply counts as broken off."""
+
+
+class UiSettings(Section):
+    """How the screen looks and behaves."""
+
+    theme: str = "gemma-dark"
+    """Name of the theme: `gemma-dark`, `gemma-light`, or any of Textual's."""
+    dashboard: bool = True
+    """Whether the dashboard is open at the start where there is room for it."""
+    mouse: bool = True
+    """Whether the mouse is used; off leaves selection to the terminal."""
+
+
+class Settings(Section):
+    """Everything that `config.toml` can hold."""
+
+    format_version: Literal[1] = 1
+    """Version of this file's format."""
+    profile: str = "auto"
+    """Profile to start; `auto` chooses by what the machine has."""
+    engine: EngineSettings = EngineSettings()
+    chat: ChatSettings = ChatSettings()
+    ui: UiSettings = UiSettings()
+    profiles: dict[str, dict[str, Any]] = {}
+    """The person's own profiles, one table each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings and, for each dotted key, where its value came from."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def config_file() -> Path:
+    """Path of the person's `config.toml`, whether it is there or not."""
+    return config_dir() / "config.toml"
+
+
+def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Resolved:
+    """Combine `flags` (dotted keys; None is "not given"), `GEMMA_TUI_*`, `config.toml` and the defaults, in this order.
+
+    A variable is the dotted key in capitals with `_` for the dot: `GEMMA_TUI_CHAT_MAX_TOKENS`.
+    Raises UsageError with file, key and the nearest known one.
+    """
+    environ = os.environ if environ is None else environ
+    path = config_file()
+    sources = dict.fromkeys(keys(), "default")
+    table = _read(path)
+    for key in _leaves(table):
+        sources[key] = f"file {path}"
+    for key in keys():
+        value = environ.get(PREFIX + key.upper().replace(".", "_"))
+        if value is not None:
+            _put(table, key, value)
+            sources[key] = f"environment {PREFIX}{key.upper().replace('.', '_')}"
+    for key, given in (flags or {}).items():
+        if given is not None:
+            _put(table, key, given)
+            sources[key] = "flag"
+    try:
+        return Resolved(Settings.model_validate(table), sources)
+    except ValidationError as error:
+        raise UsageError(explain(error, sources, keys(), str(path))) from None
+
+
+def keys() -> list[str]:
+    """Every dotted key that a setting has, the profiles' tables left out."""
+    return [key for key in _model_keys(Settings) if key != "profiles"]
+
+
+def explain(error: ValidationError, sources: Mapping[str, str], known: list[str], place: str) -> str:
+    """One sentence for the first mistake that pydantic found: where, what, and the nearest key that exists."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = sources.get(key, f"file {place}")
+    if first["type"] == "extra_forbidden":
+        guess = nearest(key, known)
+        return f"{where}: there is no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else ".")
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    return f"{where}: the value of {key!r} does not fit: {reason}."
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _put(table: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = table.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            return
+        table = inner
+    table[last] = value
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in table.items():
+        if isinstance(value, Mapping) and name != "profiles":
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _model_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _model_keys(annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
