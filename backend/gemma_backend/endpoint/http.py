@@ -1,0 +1,78 @@
+"""HTTP clients for endpoints: over TCP or a Unix socket, with the endpoint's own certificates, bounded in time."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import httpx2
+
+from gemma_backend.endpoint.address import is_local
+from gemma_backend.types import BadInput, Endpoint
+
+CONNECT_SECONDS = 10.0
+
+
+def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.AsyncClient:
+    """Return a client for `endpoint`; paths such as `/v1/models` are relative to its base URL.
+
+    Redirects are not followed: a key and a prompt go to the address that a person gave, or nowhere. A proxy from the
+    environment is used only beyond this machine. `read_seconds` bounds the wait for each piece of an answer.
+    Raises BadInput where the endpoint's certificate file holds no certificate.
+    """
+    return httpx2.AsyncClient(
+        base_url=endpoint.base_url,
+        headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
+        transport=httpx2.AsyncHTTPTransport(
+            verify=_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
+        ),
+        timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def _context(endpoint: Endpoint) -> ssl.SSLContext:
+    if not endpoint.base_url.startswith("https://"):
+        return _unused_context()
+    return _verifying_context(endpoint.ca_file) if endpoint.verify else _trusting_context()
+
+
+@lru_cache(maxsize=1)
+def _unused_context() -> ssl.SSLContext:
+    # Plain http never reads it, and loading the system's certificates takes tens of milliseconds.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@lru_cache(maxsize=1)
+def _trusting_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@lru_cache(maxsize=8)
+def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        if ca_file is not None:
+            return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError):
+        raise BadInput(f"{ca_file} holds no certificate in PEM form; give the file of the server's CA.") from None
+    return httpx2.create_ssl_context(trust_env=True)
+
+
+def _proxy(endpoint: Endpoint) -> str | None:
+    if is_local(endpoint):
+        return None
+    parts = urlsplit(endpoint.base_url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = urllib.request.getproxies()
+    url = proxies.get(parts.scheme) or proxies.get("all")
+    # A SOCKS proxy needs a package that is not among ours; a name without a scheme is an HTTP proxy by custom.
+    if url is None or url.startswith("socks"):
+        return None
+    return url if "://" in url else f"http://{url}"
