@@ -1,0 +1,82 @@
+# `make run` and `make test` are all that a clone needs; the rest is for daily work on the project.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+RUN_STAMP := .venv/.run-$(shell cat pyproject.toml packaging/requirements/run.txt | cksum | cut -d' ' -f1)
+DEV_STAMP := .venv/.dev-$(shell cat pyproject.toml packaging/requirements/dev.txt | cksum | cut -d' ' -f1)
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
+# The extra NVIDIA device nodes exist only where the driver is loaded.
+HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
+
+.PHONY: help run setup check test unit tui engine-tests runtimes lock format bench torture soak gpu pictures clean
+
+help:  ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(RUN_STAMP):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.13 is needed: install one, or name it with make PYTHON=/path/to/python3." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "The virtual environment could not be made; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Setting up .venv ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r packaging/requirements/run.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@rm -f .venv/.run-* && touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r packaging/requirements/dev.txt
+	@rm -f .venv/.dev-* && touch $@
+
+setup: $(DEV_STAMP)  ## Make the development environment in .venv
+
+run: $(RUN_STAMP)  ## Set up what is missing and open the terminal UI; arguments go in ARGS='...'
+ifeq ($(HAS_GPU),)
+	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing
+endif
+	@$(BIN)/gemma-tui $(ARGS)
+
+runtimes: $(DEV_STAMP)  ## Install the runtimes that the tests use, in the platform data folder
+	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing
+	@$(BIN)/gemma-tui engine install --runtime quantize --if-missing
+
+check: $(DEV_STAMP)  ## Lint, types, import contracts and unit tests, in under 90 seconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) tests/unit
+
+unit: $(DEV_STAMP)  ## Unit tests alone
+	$(PYTEST) tests/unit
+
+test: check runtimes  ## Everything that CI checks
+	$(PYTEST) tests/tui tests/engine tests/faults
+
+format: $(DEV_STAMP)  ## Put the code into its one form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: runtimes  ## Print the figures of docs/measurements.md for this machine
+	$(BIN)/python -m benchmarks
+
+torture: runtimes  ## Kill every process at random moments, many times, and print what was left behind
+	PYTHONPATH=tests $(BIN)/python -m faults.torture
+
+gpu: $(DEV_STAMP)  ## Tests that need an NVIDIA GPU
+	$(PYTEST) -m gpu tests
+
+pictures: runtimes  ## Make the pictures in docs/images from the real program
+	$(BIN)/python packaging/pictures/make.py
+
+lock: $(DEV_STAMP)  ## Resolve the UI's requirements anew (needs uv)
+	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--upgrade -o packaging/requirements/run.txt
+	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-annotate -c packaging/requirements/run.txt -o packaging/requirements/dev.txt
+
+clean:  ## Remove what was made in the tree; runtimes stay
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,100 @@
+"""The command itself: what it imports, what it prints, and what it ends with."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gemma_backend.types.errors import BadInput, EndpointError, EngineError, UsageError
+from gemma_tui import __version__
+from gemma_tui.cli import main as cli
+
+HEAVY = ("textual", "openai", "httpx2", "pydantic", "numpy", "PIL", "rich", "asyncio", "torch", "vllm", "transformers")
+
+
+def run(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gemma_tui", *words],
+        capture_output=True, text=True, timeout=60, env=os.environ | environ, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["--version", "--help"])
+def test_nothing_heavy_is_imported_to_answer(word: str) -> None:
+    code = (
+        "import sys\nfrom gemma_tui.cli.main import main\n"
+        f"try:\n    main([{word!r}])\nexcept SystemExit:\n    pass\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "gemma-tui" in done.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"gemma-tui {__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    assert all(name in text for name in cli.COMMANDS)
+
+
+def test_unknown_command_is_usage() -> None:
+    done = run("aks", "hello")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("a"), 2),
+        (EngineError("a"), 3),
+        (EndpointError("a"), 4),
+        (BadInput("a\x1b[31m"), 5),
+        (OSError("a"), 70),
+    ],
+)
+def test_failures_have_a_sentence_and_a_code(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GEMMA_TUI_LOG_DIR", str(tmp_path))
+    assert cli.report(error) == code
+    said = capsys.readouterr().err
+    assert said.startswith("gemma-tui: ")
+    assert said.count("\n") == 1
+    assert "\x1b" not in said
+
+
+def test_a_bug_leaves_a_report_without_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMMA_TUI_LOG_DIR", str(tmp_path))
+    secret = "sk-very-secret"
+    try:
+        raise ValueError(f"request with {secret} failed")
+    except ValueError as error:
+        assert cli.report(error) == 70
+    log = tmp_path / "bugs.log"
+    text = log.read_text()
+    assert "ValueError" in text and "test_main.py" in text and "very-secret" not in text.replace('secret = "sk-', "")
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_config_show_says_where_values_come_from(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[chat]\nseed = 4\n")
+    done = run("config", "show", "--json", GEMMA_TUI_CONFIG_DIR=str(tmp_path), GEMMA_TUI_PROFILE="cpu")
+    shown = json.loads(done.stdout)
+    assert shown["chat.seed"] == {"value": 4, "source": f"file {tmp_path / 'config.toml'}"}
+    assert shown["profile"] == {"value": "cpu", "source": "environment GEMMA_TUI_PROFILE"}
+    lines = run("config", "show", GEMMA_TUI_CONFIG_DIR=str(tmp_path)).stdout.splitlines()
+    assert any(line.split() == ["chat.temperature", "-", "default"] for line in lines)
+
+
+def test_config_mistake_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[chat]\nsede = 4\n")
+    done = run("config", "show", GEMMA_TUI_CONFIG_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert "did you mean 'chat.seed'" in done.stderr
