@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
         print(settings.config_file())
         return 0
     found = settings.load()
-    values = {key: _value(found.settings, key) for key in settings.keys()}
+    values = {key: _value(found.settings, key) for key in settings.known_keys()}
     if args.json:
         import json
 

@@ -97,11 +97,11 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     """
     environ = os.environ if environ is None else environ
     path = config_file()
-    sources = dict.fromkeys(keys(), "default")
+    sources = dict.fromkeys(known_keys(), "default")
     table = _read(path)
     for key in _leaves(table):
         sources[key] = f"file {path}"
-    for key in keys():
+    for key in known_keys():
         value = environ.get(PREFIX + key.upper().replace(".", "_"))
         if value is not None:
             _put(table, key, value)
@@ -113,10 +113,10 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     try:
         return Resolved(Settings.model_validate(table), sources)
     except ValidationError as error:
-        raise UsageError(explain(error, sources, keys(), str(path))) from None
+        raise UsageError(explain(error, sources, known_keys(), str(path))) from None
 
 
-def keys() -> list[str]:
+def known_keys() -> list[str]:
     """Every dotted key that a setting has, the profiles' tables left out."""
     return [key for key in _model_keys(Settings) if key != "profiles"]
 
