@@ -186,12 +186,11 @@ def _decoded(payload: bytes) -> _Chunk | None:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt is None or completion is None:
+        return None
     details = usage.get("prompt_tokens_details")
-    return Usage(
-        _count(usage.get("prompt_tokens")) or 0,
-        _count(usage.get("completion_tokens")) or 0,
-        _count(details.get("cached_tokens")) if isinstance(details, dict) else None,
-    )
+    return Usage(prompt, completion, _count(details.get("cached_tokens")) if isinstance(details, dict) else None)
 
 
 def _count(value: Any) -> int | None:

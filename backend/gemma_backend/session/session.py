@@ -1,0 +1,315 @@
+"""A conversation with a model: brings up an engine or reaches an endpoint, keeps the turns, streams the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Self
+
+from gemma_backend.chat.request import split_placeholders
+from gemma_backend.chat.stream import Patience, stream_chat, stream_completion, stream_raw
+from gemma_backend.config.settings import ChatSettings, Settings
+from gemma_backend.endpoint.address import find_key, parse_url
+from gemma_backend.endpoint.probe import Offer, choose_model, offers
+from gemma_backend.endpoint.recent import remember
+from gemma_backend.session.feed import Feed
+from gemma_backend.session.reply import Reply
+from gemma_backend.types import (
+    Delta,
+    Endpoint,
+    EndpointError,
+    EngineError,
+    EngineEvent,
+    EngineFailed,
+    EngineReady,
+    EngineState,
+    EngineStopped,
+    EngineStopping,
+    Failed,
+    Failure,
+    Finished,
+    GemmaError,
+    Part,
+    PhaseChanged,
+    Sampling,
+    StreamEvent,
+    TextPart,
+    Turn,
+)
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+    from gemma_backend.engine.engine import Engine
+
+# After a connection to our own engine broke: how long to wait for the engine's own word on why.
+_AUTOPSY_SECONDS = 2.0
+
+
+class Session:
+    """One conversation and the engine or endpoint behind it; everything runs in the loop that `start()` was called in.
+
+    `state` is that of the engine, and for an endpoint "starting" until it was reached, then "ready" or "failed".
+    `managed` is true where this session started the engine and will stop it.
+    """
+
+    def __init__(
+        self, profile: Profile | None, endpoint: Endpoint | None, model: str | None, settings: Settings
+    ) -> None:
+        self.profile = profile
+        self.settings = settings
+        self.state: EngineState = "stopped"
+        self.endpoint = endpoint
+        self.model = model or ""
+        self.turns: list[Turn] = []
+        self.failure: Failure | None = None
+        self.managed = False
+        self.offer: Offer | None = None
+        self._remote = endpoint
+        self._wanted = model
+        self._engine: Engine | None = None
+        self._error: GemmaError | None = None
+        self._feed: Feed[EngineEvent] = Feed()
+        self._settled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._order = asyncio.Lock()
+        self._replies: list[Reply] = []
+        self._closed = False
+
+    @classmethod
+    def for_profile(cls, profile: Profile, settings: Settings) -> Self:
+        """A session on the engine of `profile`, or on the endpoint that it names."""
+        if profile.url is None:
+            return cls(profile, None, None, settings)
+        endpoint = parse_url(profile.url, api_key=find_key(profile.api_key_file))
+        return cls(profile, endpoint, profile.checkpoint, settings)
+
+    @classmethod
+    def for_endpoint(cls, endpoint: Endpoint, model: str | None, settings: Settings) -> Self:
+        """A session on a server elsewhere; without `model` the only one that it serves."""
+        return cls(None, endpoint, model, settings)
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process where this session started it."""
+        return getattr(self._engine, "pid", None)
+
+    def watch(self) -> AsyncIterator[EngineEvent]:
+        """Every event of the engine from the beginning, until the session is closed."""
+        return self._feed.read()
+
+    async def start(self) -> None:
+        """Begin to bring up what is needed, in the background; after a failure this tries again."""
+        if self._task is not None and self.state != "failed":
+            return
+        self._settled.clear()
+        self.state, self.failure, self._error = "starting", None, None
+        self._task = asyncio.create_task(self._bring_up())
+
+    async def wait_ready(self) -> None:
+        """Return once prompts are answered, after `start()`; raises EngineError, EndpointError or UsageError with the reason why not."""
+        await self._settled.wait()
+        if self._error is not None:
+            raise self._error
+
+    def chat(self, parts: Sequence[Part], sampling: Sampling | None = None) -> AsyncIterator[StreamEvent]:
+        """Ask the next question and stream the reply, after readiness and after replies asked for earlier.
+
+        Question and reply are added to `turns`, a reply that was cut off with `complete=False`. Nothing is raised:
+        the last event is Finished (`abort` after a cancel) or Failed.
+        """
+        return self._start_reply(self._chat(tuple(parts), sampling))
+
+    def complete(
+        self, prompt: str, sampling: Sampling | None = None, media: Sequence[Part] = ()
+    ) -> AsyncIterator[StreamEvent]:
+        """Continue `prompt` byte for byte; `media` stand where its placeholders are, or in front. `turns` stay."""
+        return self._start_reply(self._complete(prompt, sampling, tuple(media)))
+
+    async def cancel(self) -> None:
+        """End the reply in flight; those waiting behind it go on."""
+        if self._replies:
+            await self._replies[0].cancel()
+
+    async def close(self) -> None:
+        """End all replies, stop the engine if this session started it, and end every `watch()`."""
+        if self._closed:
+            return
+        self._closed = True
+        for reply in list(self._replies):
+            await reply.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._engine is not None:
+            self._publish(EngineStopping())
+            await self._engine.stop()
+        if self.state != "failed":
+            self._publish(EngineStopped())
+        if self._error is None:
+            self._error = EngineError("The session was closed.")
+        self._settled.set()
+        self._feed.close()
+
+    async def _bring_up(self) -> None:
+        try:
+            if self._remote is not None:
+                await self._reach(self._remote)
+            elif not await self._reuse():
+                await self._run_engine()
+        except GemmaError as error:
+            failure = getattr(error, "failure", None) or Failure(str(error), "")
+            self._error = error
+            if self.failure is None:
+                self._publish(EngineFailed(failure))
+        finally:
+            self._settled.set()
+
+    async def _reach(self, endpoint: Endpoint) -> None:
+        offer = await offers(endpoint)
+        model = choose_model(offer, self._wanted, endpoint)
+        self.offer, self.endpoint, self.model = offer, offer.endpoint or endpoint, model.id
+        await asyncio.to_thread(remember, self.endpoint, self.model)
+        self._publish(EngineReady(self.endpoint, self.model))
+
+    async def _reuse(self) -> bool:
+        from gemma_backend.engine.record import find_running
+
+        assert self.profile is not None
+        running = await asyncio.to_thread(find_running, self.profile)
+        if running is None:
+            return False
+        try:
+            offer = await offers(running)
+        except EndpointError:
+            return False
+        self.offer, self.model = offer, self.profile.served_name
+        self._publish(EngineReady(running, self.model))
+        return True
+
+    async def _run_engine(self) -> None:
+        from gemma_backend.checkpoint.locate import locate
+        from gemma_backend.engine.engine import Engine
+        from gemma_backend.runtime.find import find
+
+        profile = self.profile
+        assert profile is not None
+        runtime = await asyncio.to_thread(find, profile.runtime)
+        if runtime is None:
+            device = profile.runtime if profile.runtime in ("cpu", "cuda") else "cpu"
+            raise EngineError(
+                f"The {device} runtime that profile {profile.name} runs on is not installed: "
+                f"run `gemma-tui engine install --runtime {device}`."
+            )
+        checkpoint = await asyncio.to_thread(locate, profile.checkpoint or "")
+        if self._engine is not None:
+            await self._engine.stop()
+        engine = self._engine = Engine(profile, runtime, checkpoint)
+        self.managed = True
+        await engine.start()
+        async for event in engine.events():
+            self._publish(event)
+            if isinstance(event, EngineFailed):
+                raise EngineError(event.failure.sentence(), event.failure)
+            if isinstance(event, EngineReady):
+                self._settled.set()
+            if isinstance(event, EngineStopped):
+                raise EngineError("The engine was stopped from elsewhere: start it again.")
+
+    def _publish(self, event: EngineEvent) -> None:
+        match event:
+            case PhaseChanged():
+                self.state = "starting" if self.state == "stopped" else self.state
+            case EngineReady(endpoint=endpoint, model=model):
+                self.state, self.endpoint, self.model = "ready", endpoint, model
+            case EngineStopping():
+                self.state = "stopping"
+            case EngineStopped():
+                self.state = "stopped"
+            case EngineFailed(failure=failure):
+                self.state, self.failure = "failed", failure
+        self._feed.publish(event)
+
+    def _start_reply(self, stream: AsyncGenerator[StreamEvent]) -> AsyncIterator[StreamEvent]:
+        reply = Reply(stream, self._replies.remove)
+        self._replies.append(reply)
+        return reply.events()
+
+    async def _chat(self, parts: tuple[Part, ...], sampling: Sampling | None) -> AsyncGenerator[StreamEvent]:
+        async with self._order:
+            if (failed := await self._readiness()) is not None:
+                yield failed
+                return
+            assert self.endpoint is not None
+            self.turns.append(Turn("user", parts))
+            said: list[str] = []
+            complete = False
+            try:
+                async with aclosing(
+                    stream_chat(
+                        self.endpoint, self.model, list(self.turns), self._sampling(sampling), patience=self._patience()
+                    )
+                ) as events:
+                    async for event in events:
+                        if isinstance(event, Delta):
+                            said.append(event.text)
+                        complete = isinstance(event, Finished) and event.reason != "abort"
+                        yield await self._explained(event)
+            finally:
+                self.turns.append(Turn("assistant", (TextPart("".join(said)),), complete))
+
+    async def _complete(
+        self, prompt: str, sampling: Sampling | None, media: tuple[Part, ...]
+    ) -> AsyncGenerator[StreamEvent]:
+        async with self._order:
+            if (failed := await self._readiness()) is not None:
+                yield failed
+                return
+            assert self.endpoint is not None
+            chosen, patience = self._sampling(sampling), self._patience()
+            if media:
+                # Engines of a profile were started with our transcript template, which has a raw form.
+                ours = self.profile is not None and self.profile.url is None
+                events = stream_raw(
+                    self.endpoint,
+                    self.model,
+                    split_placeholders(prompt, media),
+                    chosen,
+                    managed=ours,
+                    patience=patience,
+                )
+            else:
+                events = stream_completion(self.endpoint, self.model, prompt, chosen, patience=patience)
+            async with aclosing(events):
+                async for event in events:
+                    yield await self._explained(event)
+
+    async def _readiness(self) -> Failed | None:
+        try:
+            await self.wait_ready()
+        except GemmaError as error:
+            return Failed(str(error), error.exit_code)
+        return None
+
+    async def _explained(self, event: StreamEvent) -> StreamEvent:
+        """`event`, or for a connection that broke because our engine died, the engine's own reason."""
+        if not (isinstance(event, Failed) and event.exit_code == 4 and self.managed and self._task is not None):
+            return event
+        await asyncio.wait([self._task], timeout=_AUTOPSY_SECONDS)
+        return Failed(self.failure.sentence(), EngineError.exit_code) if self.failure is not None else event
+
+    def _sampling(self, sampling: Sampling | None) -> Sampling:
+        return with_defaults(sampling or Sampling(), self.settings.chat)
+
+    def _patience(self) -> Patience:
+        return Patience(stall=self.settings.chat.stall_timeout)
+
+
+def with_defaults(sampling: Sampling, chat: ChatSettings) -> Sampling:
+    """`sampling` with what it leaves open taken from the settings."""
+    given = {field.name: getattr(sampling, field.name) for field in dataclasses.fields(sampling)}
+    for name in ("max_tokens", "temperature", "top_p", "seed"):
+        if given[name] is None:
+            given[name] = getattr(chat, name)
+    return Sampling(**given)
