@@ -21,6 +21,7 @@ from gemma_backend.chat.request import (
     completion_body,
     eos_of,
     has_media,
+    is_base_model,
     raw_body,
     spoken,
     transcript_prompt,
@@ -87,8 +88,16 @@ async def stream_chat(
         stopping = replace(sampling, stop=with_transcript_stop(sampling.stop))
         return _Request(False, completion_body(transcript_prompt(turns, eos_of(model)), stopping, model))
 
+    begun = False
     async with aclosing(_stream(endpoint, model, build, patience)) as events:
         async for event in events:
+            if isinstance(event, Delta) and not begun:
+                # After the transcript's "Assistant:" a model writes a space, which is no part of what it says.
+                transcribed = is_base_model(model) or "no-template" in learned.known(endpoint, model)
+                event = replace(event, text=event.text.lstrip()) if transcribed else event
+                begun = bool(event.text)
+                if not (event.text or event.reasoning):
+                    continue
             yield event
 
 

@@ -108,7 +108,7 @@ class Session:
         self._task = asyncio.create_task(self._bring_up())
 
     async def wait_ready(self) -> None:
-        """Return once prompts are answered, after `start()`; raises EngineError, EndpointError or UsageError with the reason why not."""
+        """Return once prompts are answered, after `start()`; raises the GemmaError that says why they are not."""
         await self._settled.wait()
         if self._error is not None:
             raise self._error

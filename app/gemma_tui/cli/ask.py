@@ -1,0 +1,193 @@
+"""`gemma-tui ask`: one prompt in, its reply on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+    from gemma_backend.config.settings import Settings
+    from gemma_backend.session.session import Session
+    from gemma_backend.types import Part, Sampling
+
+_STDIN_LIMIT = 64 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `ask` takes."""
+    parser.add_argument("prompt", nargs="*", help="the prompt; without it standard input is read")
+    parser.add_argument("--image", metavar="F", action="append", default=[], help="send this picture along; repeatable")
+    parser.add_argument("--audio", metavar="F", action="append", default=[], help="send this clip along; repeatable")
+    parser.add_argument(
+        "--raw", action="store_true", help="continue the text as it is, byte for byte, instead of answering it"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object when the reply is complete")
+    parser.add_argument(
+        "--profile", metavar="P", help="profile to start where no engine runs (default: by the machine)"
+    )
+    parser.add_argument("--yes", action="store_true", help="install the runtime if it is missing, without asking")
+    remote = parser.add_argument_group("an endpoint elsewhere")
+    remote.add_argument("--url", help="OpenAI-compatible server, with or without /v1; or unix:/path/of/a.sock")
+    remote.add_argument("--model", metavar="ID", help="model to ask, where the server has several")
+    remote.add_argument(
+        "--api-key-file", metavar="F", help="file with the key (else GEMMA_TUI_API_KEY, OPENAI_API_KEY)"
+    )
+    remote.add_argument("--ca-file", metavar="F", help="certificate of the CA to trust, in PEM form")
+    remote.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
+    sampling = parser.add_argument_group("sampling")
+    sampling.add_argument("--max-tokens", type=_positive, metavar="N", help="longest reply")
+    sampling.add_argument("--temperature", type=_not_negative, metavar="T", help="0 always takes the likeliest token")
+    sampling.add_argument("--seed", type=int, metavar="N", help="seed of the sampler")
+    sampling.add_argument("--stop", metavar="S", action="append", default=[], help="end before this text; repeatable")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, stream the reply, and return the exit code; raises GemmaError with what a person can do."""
+    import asyncio
+
+    from gemma_backend.types import Sampling, UsageError
+
+    if args.url and args.profile:
+        raise UsageError("--url and --profile exclude each other: a prompt goes to one place.")
+    prompt = _prompt(args)
+    parts = _media(args)
+    sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed, stop=tuple(args.stop))
+    return asyncio.run(_ask(args, prompt, parts, sampling))
+
+
+def _prompt(args: argparse.Namespace) -> str:
+    from gemma_backend.types import BadInput, UsageError
+
+    if args.prompt and args.prompt != ["-"]:
+        prompt = " ".join(args.prompt)
+        # Bytes of an argument that are no UTF-8 arrive as lone surrogates.
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise BadInput("The prompt is not valid UTF-8: convert it, for example with iconv.")
+    else:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError('There is no prompt: write it behind `gemma-tui ask`, as in gemma-tui ask "Hello".')
+        data = sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+        if len(data) > _STDIN_LIMIT:
+            raise BadInput(f"The prompt is longer than {_STDIN_LIMIT >> 20} MiB; no model here takes that much.")
+        try:
+            prompt = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"Standard input is not valid UTF-8 (byte {error.start}): convert it, for example with iconv."
+            ) from None
+        if not args.raw:
+            prompt = prompt.removesuffix("\n").removesuffix("\r")
+    if not prompt.strip() and not args.raw and not (args.image or args.audio):
+        raise BadInput("The prompt is empty: write what to ask.")
+    return prompt
+
+
+def _media(args: argparse.Namespace) -> list[Part]:
+    if not (args.image or args.audio):
+        return []
+    from gemma_backend.media.load import load
+    from gemma_backend.types import AudioPart, BadInput, ImagePart
+
+    parts: list[Part] = []
+    for flag, kind, other, names in (
+        ("--image", ImagePart, "a clip: give it with --audio", args.image),
+        ("--audio", AudioPart, "a picture: give it with --image", args.audio),
+    ):
+        for name in names:
+            part = load(Path(name))
+            if not isinstance(part, kind):
+                raise BadInput(f"{flag} {name}: this file is {other}.")
+            parts.append(part)
+    return parts
+
+
+async def _ask(args: argparse.Namespace, prompt: str, parts: list[Part], sampling: Sampling) -> int:
+    from gemma_backend.config.settings import load
+    from gemma_backend.types import TextPart
+
+    settings = load({"profile": args.profile}).settings
+    session = _session(args, settings)
+    try:
+        await session.start()
+        await _until_ready(session)
+        if args.raw:
+            events = session.complete(prompt, sampling, parts)
+        else:
+            asked = [*parts, TextPart(prompt)] if prompt else parts
+            events = session.chat(asked, sampling)
+        from gemma_tui.cli.ask_output import JsonOutput, TextOutput
+
+        await (JsonOutput(session.model) if args.json else TextOutput()).show(events)
+    finally:
+        await session.close()
+    return 0
+
+
+def _session(args: argparse.Namespace, settings: Settings) -> Session:
+    from gemma_backend.endpoint.address import find_key, key_warning, parse_url
+    from gemma_backend.session.session import Session
+
+    if args.url:
+        endpoint = parse_url(
+            args.url, api_key=find_key(args.api_key_file), ca_file=args.ca_file, insecure=args.insecure
+        )
+        if warning := key_warning(endpoint):
+            print(f"gemma-tui: {warning}", file=sys.stderr)
+        return Session.for_endpoint(endpoint, args.model, settings)
+    profile = _profile(settings)
+    if profile.url is None:
+        _check_runtime(profile, args)
+    return Session.for_profile(profile, settings)
+
+
+def _profile(settings: Settings) -> Profile:
+    from gemma_backend.config.profiles import load_profile
+
+    if settings.profile != "auto":
+        return load_profile(settings.profile)
+    from gemma_backend.metrics.gpu import gpus
+    from gemma_backend.session.choose import default_profile
+
+    name, why = default_profile(gpus())
+    if sys.stderr.isatty():
+        print(f"gemma-tui: {why}", file=sys.stderr)
+    return load_profile(name)
+
+
+def _check_runtime(profile: Profile, args: argparse.Namespace) -> None:
+    """Install the profile's runtime after a yes where it is missing; without one the session says what to do."""
+    from gemma_backend.engine.record import find_running
+    from gemma_backend.runtime.find import find
+
+    if find(profile.runtime) is not None or find_running(profile) is not None:
+        return
+    from gemma_tui.cli.ask_install import install_after_yes
+
+    install_after_yes(profile, yes=args.yes)
+
+
+async def _until_ready(session: Session) -> None:
+    """Wait for readiness, showing the engine's phases on a terminal."""
+    if not sys.stderr.isatty():
+        await session.wait_ready()
+        return
+    from gemma_tui.cli.ask_output import show_phases
+
+    await show_phases(session)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number

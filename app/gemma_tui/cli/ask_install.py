@@ -1,0 +1,43 @@
+"""Installing a missing runtime from the command line: only after a yes, with its progress on one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from gemma_backend.runtime.install import Progress, install, plan
+from gemma_backend.text.clean import clean
+from gemma_backend.types import EngineError
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+
+
+def install_after_yes(profile: Profile, *, yes: bool) -> None:
+    """Install the runtime of `profile`; raises EngineError with the command to run where nobody said yes."""
+    device = profile.runtime if profile.runtime in ("cpu", "cuda") else None
+    if device is None:
+        raise EngineError(f"Profile {profile.name} runs on {profile.runtime}, which was not found: check its path.")
+    command = f"gemma-tui engine install --runtime {device}"
+    if not yes:
+        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+            raise EngineError(f"The {device} runtime is not installed: run `{command}`, or give --yes.")
+        need = plan(device)
+        print(
+            f"gemma-tui: the {device} runtime is not installed: {need.download_bytes / 1e9:.1f} GB to fetch, "
+            f"{need.disk_bytes / 1e9:.1f} GB on disk.",
+            file=sys.stderr,
+        )
+        print("Install it now? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise EngineError(f"The {device} runtime is needed to answer: run `{command}` when it suits you.")
+    install(device, progress=_show, cancelled=lambda: False)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+
+
+def _show(progress: Progress) -> None:
+    if sys.stderr.isatty():
+        line = clean(progress.text, keep_newlines=False)[:70]
+        sys.stderr.write(f"\r\x1b[K{progress.fraction:4.0%} {line}")
+        sys.stderr.flush()
