@@ -1,0 +1,69 @@
+"""`gemma-tui engine explain LOG`: phases, times and the cause of a failure from any vLLM log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `engine explain`."""
+    parser.add_argument("log", metavar="LOG", help="file with vLLM's output, saved by whomever; - reads standard input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--exit-code", type=int, metavar="N", help="the server's exit code, where it is known")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the log says; the exit code is 0 also for the log of a failed start."""
+    from gemma_backend.engine.explain import Explanation, explain
+
+    explanation: Explanation = explain(_text(args.log), exit_code=args.exit_code)
+    if args.json:
+        print(json.dumps(_plain(explanation), indent=2))
+    else:
+        _show(explanation)
+    return 0
+
+
+def _text(name: str) -> str:
+    from pathlib import Path
+
+    from gemma_backend.types import BadInput
+
+    if name == "-":
+        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    try:
+        return Path(name).read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise BadInput(f"the log {name} cannot be read: {error.strerror}. Give the path of a file, or -.") from None
+
+
+def _plain(explanation: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    from gemma_backend.engine.explain import Explanation
+
+    assert isinstance(explanation, Explanation)
+    return asdict(explanation)
+
+
+def _show(explanation: object) -> None:
+    from gemma_backend.engine.explain import Explanation
+    from gemma_backend.text.clean import clean
+
+    assert isinstance(explanation, Explanation)
+    if explanation.vllm_version:
+        print(clean(f"vLLM {explanation.vllm_version}"))
+    for phase in explanation.phases:
+        lasted = "      -" if phase.seconds is None or phase.name == "ready" else f"{phase.seconds:6.1f}s"
+        print(clean(f"{phase.start_s:7.1f}s {lasted}  {phase.name:<15}{phase.detail}", keep_newlines=False).rstrip())
+    if explanation.cause is None:
+        print("The engine became ready." if explanation.ready else "No failure, but the log ends before readiness.")
+        return
+    print(f"\nFailed: {clean(explanation.cause, keep_newlines=False)}")
+    if explanation.advice:
+        print(f"Advice: {clean(explanation.advice, keep_newlines=False)}")
+    print("\nFrom the log:")
+    for line in explanation.excerpt:
+        print(clean(f"  {line}", keep_newlines=False))

@@ -1,0 +1,290 @@
+"""What a vLLM log says: the phases of the start with their times and, where it failed, the cause in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, replace
+
+from gemma_backend.engine.causes import BY_NAME, CAUSES, Cause, filled
+from gemma_backend.engine.lines import Line, later, parse, pieces
+from gemma_backend.engine.phases import READY, VERSION, PhaseTracker
+from gemma_backend.engine.tracebacks import START, STOPPED, Raised, Tracebacks, chains, root
+from gemma_backend.types import EngineEvent, Failure, LogLine, Phase, PhaseChanged
+
+# The engine is lost when one of these is logged, whatever else goes on in other processes.
+FATAL = re.compile(
+    r"EngineCore failed to start|WorkerProc failed to start|EngineCore encountered a fatal error"
+    r"|Engine core proc \S+ died unexpectedly|Worker proc \S+ died unexpectedly"
+    r"|(?:RuntimeError: )?Engine core initialization failed|\[shutdown\] MPClient: engine core exited unexpectedly"
+    r"|AsyncLLM output_handler failed|.*\bEngineDeadError\b|(?:RuntimeError: )?Frontend process failed during"
+    r"|(?:\S+: )?error: (?:unrecognized arguments|argument |ambiguous option|the following arguments are required)"
+    r"|(?:bash: line \d+: +\d+ )?Killed\b|(?:.*exited with (?:code|status) (?:137|139|1)\b)|OOMKilled"
+    r"|Fatal Python error: |Segmentation fault|Illegal instruction|Bus error|!!!!!!! \w+ encountered"
+    r"|ERROR:\s+\[Errno \d+\]|ERROR:\s+Application startup failed"
+    r"|(?:\S+: )?No module named '?vllm|(?:\S+: )+vllm: (?:command )?not found"
+    r"|docker: Error response from daemon|nvidia-container-cli: "
+)
+STOPPING = re.compile(
+    r"\[shutdown\] (?:API server: shutdown triggered|EngineCore: trigger received signal=SIG(?:TERM|INT))"
+    r"|INFO:\s+Shutting down$|Received KeyboardInterrupt|Shutting down FastAPI HTTP server"
+    r"|Gracefully stopping http server|\[shutdown\] API server: shutting down FastAPI"
+)
+# Logged before a start, once: whatever stands behind belongs to a new process in the same file.
+BANNER = re.compile(r"non-default args: |vLLM API server version ")
+TAIL = 60
+EXCERPT = 14
+DEFAULT_PORT = "8000"
+IN_USE = re.compile(r"\[Errno (?:98|48)\]|[Aa]ddress already in use")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of a start; `cause` is None unless it failed, times are seconds from the first line."""
+
+    phases: tuple[Phase, ...]
+    ready: bool
+    cause: str | None
+    advice: str | None
+    excerpt: tuple[str, ...]
+    vllm_version: str | None
+
+    def failure(self, log_path: str | None = None) -> Failure | None:
+        """The same as data for an event; None where nothing failed."""
+        if self.cause is None:
+            return None
+        return Failure(self.cause, self.advice or "", self.excerpt, log_path)
+
+
+def explain(text: str, *, exit_code: int | None = None, stopped: bool = False) -> Explanation:
+    """Read a whole log, or a part of one.
+
+    `exit_code` is that of the server's process where it is known (negative: the signal's number), `stopped` whether it
+    was asked to end.
+    """
+    reader = LogReader()
+    for piece in pieces(text):
+        reader.feed(piece)
+    return reader.finish(exit_code=exit_code, stopped=stopped)
+
+
+class LogReader:
+    """Reads a log as it grows; keeps a bounded part of it."""
+
+    def __init__(self) -> None:
+        self.version: str | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.tracker = PhaseTracker()
+        self.tracebacks = Tracebacks()
+        self._first: float | None = None
+        self._last = 0.0
+        self._stamp: float | None = None
+        self._fatal: str | None = None
+        self._broken: Raised | None = None
+        self._stopping = False
+        self._bound = True
+        self._known: dict[str, str] = {}
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._loose: deque[str] = deque(maxlen=400)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server said that it is up."""
+        return self.tracker.ready and self._bound
+
+    def feed(self, text: str, at: float | None = None) -> list[EngineEvent]:
+        """Take in one line and return what it means; `at` is the time since spawn in seconds, else the log's own."""
+        events: list[EngineEvent] = []
+        for piece in pieces(text):
+            line = parse(piece)
+            if BANNER.match(line.text) and self._began():
+                self._reset()
+            moment = self._moment(line, at)
+            events.append(LogLine(piece))
+            if not self.tracker.phases:
+                events.append(PhaseChanged(self.tracker.begin(moment)))
+            opened = len(self.tracker.phases)
+            if (phase := self.tracker.feed(line.text, moment)) is not None:
+                events.append(PhaseChanged(phase))
+                if len(self.tracker.phases) > opened:
+                    # Whatever was raised before did not keep the start from going on.
+                    self._broken = None
+            self._notice(line)
+        return events
+
+    def finish(self, *, exit_code: int | None = None, stopped: bool = False) -> Explanation:
+        """Say what became of the start, as far as it was fed."""
+        failed = self._failed(exit_code, stopped)
+        phases = list(self.tracker.phases)
+        if not self.ready:
+            phases = [phase for phase in phases if phase.name != READY]
+        if phases and (failed or self._stopping or not self._bound) and phases[-1].seconds is None:
+            phases[-1] = replace(phases[-1], seconds=round(max(0.0, self._last - phases[-1].start_s), 3))
+        cause, advice, excerpt = self._cause(exit_code) if failed else (None, None, ())
+        return Explanation(tuple(phases), self.ready, cause, advice, excerpt, self.version)
+
+    def _began(self) -> bool:
+        names = {phase.name for phase in self.tracker.phases}
+        return bool(names - {"imports", "config"}) or self._fatal is not None
+
+    def _moment(self, line: Line, at: float | None) -> float:
+        if line.at is not None:
+            self._stamp = line.at if self._stamp is None else later(line.at, self._stamp)
+            if self._first is None:
+                self._first = self._stamp
+        if at is not None:
+            self._last = max(self._last, at)
+        elif self._stamp is not None and self._first is not None:
+            self._last = max(self._last, self._stamp - self._first)
+        return round(self._last, 3)
+
+    def _notice(self, line: Line) -> None:
+        if found := VERSION.match(line.text):
+            self.version = found[1]
+        if line.text.startswith("non-default args: ") and "'uds'" not in line.text:
+            port = re.search(r"'port': (\d+)", line.text)
+            self._known["port"] = port[1] if port else DEFAULT_PORT
+        if line.text.strip():
+            self._tail.append(line.text)
+        if STOPPING.match(line.text) and not self._fatal:
+            self._stopping = True
+        raised = self.tracebacks.feed(line)
+        if raised is not None:
+            self._weigh(raised)
+            return
+        if FATAL.match(line.text) and not self._stopping and not self._served(line):
+            self._fatal = self._fatal or line.text
+            if IN_USE.search(line.text):
+                self._bound = False
+        if not line.text.startswith((" ", "\t")) and START not in line.text:
+            self._loose.append(line.text)
+
+    def _served(self, line: Line) -> bool:
+        """Whether a line of a serving engine only tells of one request."""
+        return self.tracker.ready and line.text.startswith("ERROR:") and not IN_USE.search(line.text)
+
+    def _weigh(self, raised: Raised) -> None:
+        if STOPPED.match(raised.text):
+            if not self._fatal and not raised.role < 2:
+                self._stopping = True
+            return
+        if self._stopping:
+            return
+        if FATAL.match(raised.text) or FATAL.match(raised.heading):
+            self._fatal = self._fatal or raised.text
+        elif IN_USE.search(raised.text) and not raised.logged:
+            # uvicorn says that the application is up before it listens: this one never was.
+            self._fatal, self._bound = self._fatal or raised.text, False
+        elif not raised.logged and not self.tracker.ready and not raised.heading.startswith("Exception ignored"):
+            self._broken = raised
+
+    def _failed(self, exit_code: int | None, stopped: bool) -> bool:
+        if stopped:
+            return False
+        if exit_code is not None:
+            return not (self._stopping and not self._fatal)
+        return self._fatal is not None or self._broken is not None
+
+    def _cause(self, exit_code: int | None) -> tuple[str, str | None, tuple[str, ...]]:
+        groups = sorted(chains(list(self.tracebacks.raised)), key=_rank)
+        for group in groups:
+            found = _of_chain(group)
+            if found is not None:
+                cause, match = self._better(*found)
+                sentence, advice = filled(cause, match, self._known)
+                shown = root(group) or group[0]
+                return sentence, advice, tuple(shown.excerpt()[-EXCERPT:])
+            if (one := root(group)) is not None and _rank(group)[0] < 3:
+                return self._unknown(one, exit_code)
+        return self._of_lines(exit_code)
+
+    def _better(self, cause: Cause, match: re.Match[str]) -> tuple[Cause, re.Match[str]]:
+        for name in cause.unless:
+            for text in [*self._loose, *(one.text for one in self.tracebacks.raised)]:
+                if other := _search(BY_NAME[name], text):
+                    return BY_NAME[name], other
+        return cause, match
+
+    def _unknown(self, one: Raised, exit_code: int | None) -> tuple[str, str | None, tuple[str, ...]]:
+        loose = self._loose_cause()
+        if loose is not None and loose[0].name in ("killed", "driver-too-old"):
+            sentence, advice = filled(*loose, self._known)
+            return sentence, advice, tuple(one.excerpt())
+        name = one.type.rpartition(".")[2] or one.type
+        message = f": {one.message}" if one.message else ""
+        where = _place(one)
+        return (
+            f"The engine stopped at an error that is not known here: {name}{message[:300]}.".replace("..", "."),
+            f"It was raised in {where}. Look for it in vLLM's issues." if where else "Look for it in vLLM's issues.",
+            tuple(one.excerpt()[-EXCERPT:]),
+        )
+
+    def _loose_cause(self) -> tuple[Cause, re.Match[str]] | None:
+        for cause in CAUSES:
+            if cause.anywhere or (self._fatal and _search(cause, self._fatal)):
+                for text in [*([self._fatal] if self._fatal else []), *reversed(self._loose)]:
+                    if match := _search(cause, text):
+                        return self._better(cause, match)
+        return None
+
+    def _of_lines(self, exit_code: int | None) -> tuple[str, str | None, tuple[str, ...]]:
+        tail = tuple(self._tail)[-EXCERPT:]
+        if (loose := self._loose_cause()) is not None:
+            sentence, advice = filled(*loose, self._known)
+            return sentence, advice, tail
+        if exit_code in (137, -9):
+            return BY_NAME["killed"].sentence, BY_NAME["killed"].advice, tail
+        if exit_code is not None and exit_code < 0:
+            match = re.match(r"(?P<signal>.*)", f"signal {-exit_code}")
+            assert match is not None
+            return (*filled(BY_NAME["crashed"], match), tail)
+        if exit_code == 0:
+            return (
+                "The engine ended by itself (exit code 0) though nobody stopped it.",
+                "vLLM ends this way when its engine core dies; start it again and read the end of the log.",
+                tail,
+            )
+        if exit_code is not None:
+            return f"The engine ended with exit code {exit_code} and said no reason.", "Read the end of the log.", tail
+        if self._fatal and re.search(r"EngineDeadError|died|exited unexpectedly|fatal error", self._fatal):
+            return (
+                "The engine core died while it was serving.",
+                "It was most likely killed for its memory; start it again and watch the host's and the GPU's memory.",
+                tail,
+            )
+        return "The engine failed to start; the log ends before it says why.", "Look at the whole log.", tail
+
+
+def _search(cause: Cause, text: str) -> re.Match[str] | None:
+    return next((found for pattern in cause.patterns if (found := pattern.search(text))), None)
+
+
+def _of_chain(group: list[Raised]) -> tuple[Cause, re.Match[str]] | None:
+    """The first cause of the table that an exception of this chain shows, the one nearest to the fault first."""
+    best = root(group)
+    ordered = ([best] if best is not None else []) + [one for one in group if one is not best]
+    for one in ordered:
+        if one.wrapper and not re.search(r"-(?:4|6|7|8|9|11)\b", one.text):
+            continue
+        for cause in CAUSES:
+            if match := _search(cause, one.text):
+                return cause, match
+    return None
+
+
+def _rank(group: list[Raised]) -> tuple[int, int]:
+    """Workers before the engine core before the server; what was only logged on the way comes last."""
+    first = group[0]
+    if all(one.wrapper for one in group):
+        return (4, 0)
+    if FATAL.match(first.heading) or not first.logged:
+        return (first.role, 0)
+    return (3, first.role)
+
+
+def _place(one: Raised) -> str:
+    found = [re.search(r'File "([^"]+)", line (\d+)', frame) for frame in one.frames]
+    last = next((match for match in reversed(found) if match), None)
+    return "/".join(last[1].split("/")[-2:]) + f", line {last[2]}" if last else ""
