@@ -1,0 +1,1 @@
+"""The conversation on screen: one virtualised view over a document that grows while it is read."""

@@ -1,0 +1,228 @@
+"""The conversation as blocks: turns that grow at their end, cleaned where text comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from gemma_backend.text.clean import StreamCleaner, clean
+from gemma_tui.tui.transcript.block import Block
+from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind, head_blocks, notice_block
+from gemma_tui.tui.transcript.splitter import LONGEST_BLOCK, Splitter
+
+TurnRole = Literal["user", "assistant", "system", "completion", "notice"]
+
+_VERBATIM_LINES = 40
+
+
+class VerbatimSplitter:
+    """Cuts text that is shown as it is into groups of lines; `mark()` says that what follows was generated."""
+
+    def __init__(self, style: str) -> None:
+        self.blocks: list[Block] = []
+        self.references: dict[str, str] = {}
+        self._style = style
+        self._lines: list[str] = []
+        self._size = 0
+        self._partial = ""
+        self._length = 0
+        self._done = 0
+        self._mark: int | None = None
+
+    def mark(self) -> None:
+        """Text fed from now on is generated text."""
+        self._mark = self._length
+
+    def feed(self, text: str) -> None:
+        """Take more text; finished groups of lines are added to `blocks`."""
+        self._length += len(text)
+        self._partial += text
+        while True:
+            end = self._partial.find("\n", 0, LONGEST_BLOCK) + 1
+            if not end:
+                if len(self._partial) < LONGEST_BLOCK:
+                    return
+                end = LONGEST_BLOCK
+            self._lines.append(self._partial[:end])
+            self._partial = self._partial[end:]
+            self._size += end
+            if len(self._lines) >= _VERBATIM_LINES or self._size >= LONGEST_BLOCK:
+                self._close()
+
+    def _close(self) -> None:
+        self.blocks.append(self._block("".join(self._lines)))
+        self._done += self._size
+        self._lines = []
+        self._size = 0
+
+    def _block(self, source: str) -> Block:
+        mark = None if self._mark is None else max(0, self._mark - self._done)
+        return Block("verbatim", source, style=self._style, mark=mark)
+
+    def tail(self) -> list[Block]:
+        """The block of what is open, if there is any."""
+        source = "".join(self._lines) + self._partial
+        return [self._block(source)] if source else []
+
+    def rest(self) -> str:
+        """The text that no block in `blocks` holds."""
+        return "".join(self._lines) + self._partial
+
+    def finish(self) -> None:
+        """Close what is open."""
+        self._lines.append(self._partial)
+        self._size += len(self._partial)
+        self._partial = ""
+        if self._size:
+            self._close()
+
+
+class TurnRecord:
+    """One turn on screen: its text so far, and the blocks that it is drawn as.
+
+    `body` are the blocks of the text, `head` and `foot` what is drawn around it; `height` is the rows of all of them
+    as far as they are known. A text that was given whole is cut into blocks when it is first looked at.
+    """
+
+    def __init__(self, number: int, role: TurnRole) -> None:
+        self.number = number
+        self.role = role
+        self.head: list[Block] = []
+        self.body: list[Block] = []
+        self.foot: list[Block] = []
+        self.height = 0
+        self.unmeasured: list[Block] = []
+        self.finished = False
+        self._whole: str | None = None
+        self._settled = 0
+        self._cleaner = StreamCleaner()
+        self._splitter = self._new_splitter()
+
+    def _new_splitter(self) -> Splitter | VerbatimSplitter:
+        if self.role == "assistant":
+            return Splitter()
+        return VerbatimSplitter("prompt" if self.role == "completion" else "text")
+
+    @property
+    def text(self) -> str:
+        """The turn's text, cleaned, exactly as it came."""
+        if self._whole is not None:
+            return self._whole
+        return "".join([block.source for block in self._splitter.blocks]) + self._splitter.rest()
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Link definitions met so far."""
+        return self._splitter.references
+
+    @property
+    def uncut(self) -> str | None:
+        """The text, if it was not cut into blocks yet."""
+        return self._whole
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.body) + len(self.foot)
+
+    def at(self, index: int) -> Block:
+        """The block at an index in drawing order."""
+        if index < len(self.head):
+            return self.head[index]
+        index -= len(self.head)
+        return self.body[index] if index < len(self.body) else self.foot[index - len(self.body)]
+
+    def load(self, text: str) -> None:
+        """Take a whole text that is at its end."""
+        self._whole = clean(text)
+        self.finished = True
+
+    def cut(self) -> None:
+        """Cut a text that was given whole into blocks."""
+        if self._whole is not None:
+            text, self._whole = self._whole, None
+            self.height = 0
+            self.unmeasured = [*self.head, *self.foot]
+            self._splitter.feed(text)
+            self._splitter.finish()
+            self._update([])
+
+    def feed(self, text: str, *, generated: bool = False) -> None:
+        """Take text as it comes; in a completion, `generated` says that it is not the prompt's."""
+        self.cut()
+        if generated and isinstance(self._splitter, VerbatimSplitter):
+            self._splitter.mark()
+        text = self._cleaner.feed(text)
+        if text:
+            self._splitter.feed(text)
+            self._update(self._splitter.tail())
+
+    def finish(self, text: str | None = None) -> None:
+        """End the turn: cut its whole text (or `text`) once more; blocks that come out the same are kept."""
+        self.feed("")
+        if held := self._cleaner.finish():
+            self._splitter.feed(held)
+        text = self.text if text is None else clean(text)
+        if text != self.text or isinstance(self._splitter, Splitter):
+            self._splitter = self._new_splitter()
+            self._splitter.feed(text)
+        self._splitter.finish()
+        self._settled = 0
+        self.finished = True
+        self._update([])
+
+    def notice(self, text: str, kind: NoticeKind) -> None:
+        """Put a quiet line under the text."""
+        block = notice_block(clean(text), kind, gap=len(self) > 0)
+        self.foot.append(block)
+        self.unmeasured.append(block)
+
+    def _update(self, tail: list[Block]) -> None:
+        """Replace the open blocks by what the splitter has now; blocks that did not change keep their rows."""
+        splitter, first = self._splitter, self._settled
+        old = self.body[first:]
+        new = [*splitter.blocks[first:], *tail]
+        for index, block in enumerate(new):
+            if index < len(old):
+                if block.same_source(old[index]):
+                    new[index] = old[index]
+                    continue
+                block.inherit(old[index])
+            self.unmeasured.append(block)
+        kept = set(map(id, new))
+        self.height -= sum(block.height for block in old if id(block) not in kept)
+        self.body[first:] = new
+        self._settled = len(splitter.blocks)
+        splitter.blocks[first:] = new[: self._settled - first]
+        for index in range(max(first, 1), len(self.body)):
+            if self.body[index].kind == "fence":
+                self.body[index].previous = self.body[index - 1]
+
+
+class Document:
+    """Turns in order."""
+
+    def __init__(self) -> None:
+        self.turns: list[TurnRecord] = []
+        self._next = 0
+
+    def add(
+        self, role: TurnRole, *, title: str = "", note: str = "", attachments: Sequence[Attachment] = ()
+    ) -> TurnRecord:
+        """Add an empty turn at the end."""
+        turn = TurnRecord(self._next, role)
+        self._next += 1
+        if role != "notice":
+            turn.head = head_blocks(role, title, note, attachments, gap=bool(self.turns))
+        turn.unmeasured.extend(turn.head)
+        self.turns.append(turn)
+        return turn
+
+    def find(self, number: int) -> TurnRecord:
+        """The turn with this number; KeyError if it was cleared."""
+        for turn in reversed(self.turns):
+            if turn.number == number:
+                return turn
+        raise KeyError(number)
+
+    def clear(self) -> None:
+        """Forget all turns; their numbers are not used again."""
+        self.turns.clear()

@@ -1,0 +1,78 @@
+"""Rows as strips: for the screen, with a selection on top, and for finding the character under the mouse."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from gemma_tui.tui.transcript.block import Line
+
+MARGIN = 2
+"""Columns left of the text; a turn's bar stands in the first."""
+TRACK = 2
+"""Columns right of the text: one empty, one for the scrollbar."""
+
+
+def paint_row(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> Strip:
+    """The row for the screen, `width` cells wide; kept on the line for as long as its surroundings are the same."""
+    key = (width, bar, edge)
+    if line.painted is None:
+        line.painted = {}
+    strip = line.painted.get(key)
+    if strip is None:
+        strip = line.painted[key] = _strip(line, width, bar, base, edge)
+    return strip
+
+
+def _strip(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> Strip:
+    segments = [bar, *line.gutter, *line.segments]
+    cells = MARGIN + gutter_cells(line) + line.cells
+    fill = min(line.fill + MARGIN, width - TRACK)
+    if cells < fill:
+        segments.append(Segment(" " * (fill - cells), line.pad))
+        cells = fill
+    room = width - 1
+    if cells > room:
+        segments = list(Strip(segments, cells).crop(0, room))
+    elif cells < room:
+        segments.append(Segment(" " * (room - cells), base))
+    segments.append(edge)
+    return Strip(segments, width)
+
+
+def gutter_cells(line: Line) -> int:
+    """The width of what stands before the text."""
+    return sum([cell_len(segment.text) for segment in line.gutter])
+
+
+def select_in(strip: Strip, line: Line, start: int, end: int, style: Style) -> Strip:
+    """The strip with the characters from `start` to `end` (-1: all the rest) of the row's text in `style`."""
+    text = line.text
+    before = MARGIN + gutter_cells(line)
+    first = before + cell_len(text[:start])
+    last = before + cell_len(text if end < 0 else text[:end])
+    if not text and end < 0:
+        last = first + 1
+    if first >= last:
+        return strip
+    left, middle, right = strip.crop(0, first), strip.crop(first, last), strip.crop(last, strip.cell_length)
+    marked = Strip([Segment(segment.text, (segment.style or Style.null()) + style) for segment in middle])
+    return Strip.join([left, marked, right])
+
+
+def hit_strip(line: Line, number: int, bar: Segment) -> Strip:
+    """The row with each character's place in its style's meta, as Textual looks for them under the mouse.
+
+    Before the text each cell stands for the first character: what is left of a line selects from its start.
+    """
+    first = Style(meta={"offset": (0, number)})
+    segments = [Segment(" ", first)] * (MARGIN + gutter_cells(line))
+    position = 0
+    for segment in line.segments:
+        segments.append(Segment(segment.text, Style(meta={"offset": (position, number)})))
+        position += len(segment.text)
+    if not line.segments:
+        segments.append(Segment("", first))
+    return Strip(segments)
