@@ -123,6 +123,7 @@ class OpenAIServer:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=self.tls)
             self.port = self._server.sockets[0].getsockname()[1]
         self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -139,6 +140,15 @@ class OpenAIServer:
         if self.socket is not None:
             return f"unix:{self.socket}"
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
+
+    async def until(self, **counts: int) -> None:
+        """Return once `running`, `aborted` or `finished` are as given; the test's time limit ends a wait in vain."""
+        while any(getattr(self, name) != count for name, count in counts.items()):
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     @property
     def prompts(self) -> list[Request]:
@@ -204,6 +214,7 @@ class OpenAIServer:
             )
         reply = self.reply(request) if callable(self.reply) else self.reply
         self.running += 1
+        self._tell()
         writing = asyncio.create_task(self._stream(reply, body, chat, writer))
         # A client that goes away is noticed as vLLM notices it: by the connection's end.
         leaving = asyncio.create_task(reader.read(1))
@@ -218,6 +229,7 @@ class OpenAIServer:
             for task in (writing, leaving):
                 task.cancel()
             await asyncio.gather(writing, leaving, return_exceptions=True)
+            self._tell()
         return False
 
     def _refusal(self, request: Request, body: dict[str, Any], chat: bool) -> tuple[int, str] | None:
