@@ -20,36 +20,9 @@ from gemma_backend.media.words import shell_words, space_words, window_words
 MAX_CHARACTERS = 65_536
 """Longer text is never a list of paths: Linux allows 4,096 bytes for one."""
 
-MEDIA_SUFFIXES = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".tif",
-        ".tiff",
-        ".svg",
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".m4a",
-        ".aac",
-        ".webm",
-        ".mp4",
-    ]
+MEDIA_SUFFIX = re.compile(
+    r"\.(png|jpe|jpe?g|webp|gif|bmp|avif|hei[cf]|tiff?|svg|wave?|flac|og[ga]|opus|mp[34]|aif[fc]?|m4a|aac|webm)",
+    re.IGNORECASE,
 )
 """What a missing file's name must end with for its path to be taken for one; the loader then says what is wrong."""
 
@@ -156,4 +129,4 @@ def _from_uri(uri: str, windows: bool) -> Path | None:
 
 
 def _is_clear(word: str, path: Path, exists: Callable[[Path], bool]) -> bool:
-    return _URI.match(word) is not None or path.suffix.lower() in MEDIA_SUFFIXES or exists(path)
+    return _URI.match(word) is not None or MEDIA_SUFFIX.fullmatch(path.suffix) is not None or exists(path)
