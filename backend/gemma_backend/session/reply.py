@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from gemma_backend.types import Failed, Finished, StreamEvent
@@ -24,7 +24,7 @@ class Reply:
         # Also called for a task that was cancelled before its first step.
         self._task.add_done_callback(self._finish)
 
-    async def events(self) -> AsyncIterator[StreamEvent]:
+    async def events(self) -> AsyncGenerator[StreamEvent]:
         """Yield the events; leaving the iteration early ends the reply."""
         try:
             while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self
 
@@ -95,7 +95,7 @@ class Session:
         """The engine's process where this session started it."""
         return getattr(self._engine, "pid", None)
 
-    def watch(self) -> AsyncIterator[EngineEvent]:
+    def watch(self) -> AsyncGenerator[EngineEvent]:
         """Every event of the engine from the beginning, until the session is closed."""
         return self._feed.read()
 
@@ -113,7 +113,7 @@ class Session:
         if self._error is not None:
             raise self._error
 
-    def chat(self, parts: Sequence[Part], sampling: Sampling | None = None) -> AsyncIterator[StreamEvent]:
+    def chat(self, parts: Sequence[Part], sampling: Sampling | None = None) -> AsyncGenerator[StreamEvent]:
         """Ask the next question and stream the reply, after readiness and after replies asked for earlier.
 
         Question and reply are added to `turns`, a reply that was cut off with `complete=False`. Nothing is raised:
@@ -123,7 +123,7 @@ class Session:
 
     def complete(
         self, prompt: str, sampling: Sampling | None = None, media: Sequence[Part] = ()
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncGenerator[StreamEvent]:
         """Continue `prompt` byte for byte; `media` stand where its placeholders are, or in front. `turns` stay."""
         return self._start_reply(self._complete(prompt, sampling, tuple(media)))
 
@@ -231,7 +231,7 @@ class Session:
                 self.state, self.failure = "failed", failure
         self._feed.publish(event)
 
-    def _start_reply(self, stream: AsyncGenerator[StreamEvent]) -> AsyncIterator[StreamEvent]:
+    def _start_reply(self, stream: AsyncGenerator[StreamEvent]) -> AsyncGenerator[StreamEvent]:
         reply = Reply(stream, self._replies.remove)
         self._replies.append(reply)
         return reply.events()
