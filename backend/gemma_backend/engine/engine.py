@@ -1,0 +1,494 @@
+"""One vLLM process as an object: started under a keeper, followed through its log, stopped without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gemma_assets import path as asset
+from gemma_backend.checkpoint.locate import has_chat_template
+from gemma_backend.config.paths import cache_dir, ensure, log_dir
+from gemma_backend.engine import record as records
+from gemma_backend.engine.command import EngineCommand, build, has_socket
+from gemma_backend.engine.explain import LogReader
+from gemma_backend.engine.tail import Tail
+from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder
+from gemma_backend.types import (
+    Endpoint,
+    EngineError,
+    EngineEvent,
+    EngineFailed,
+    EngineReady,
+    EngineState,
+    EngineStopped,
+    EngineStopping,
+    Failure,
+    LogLine,
+)
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+    from gemma_backend.runtime.found import Runtime
+
+LOGS_KEPT = 10
+LINES_KEPT = 5_000
+LOOK_SECONDS = 0.1
+HEALTH_SECONDS = 0.25
+# TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
+STOP_SECONDS = 30.0
+# Ours and other servers' keys, and a switch that writes replies into the log, are none of the engine's business.
+WITHHELD = ("OPENAI_API_KEY", "VLLM_API_KEY", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True, slots=True)
+class Tcp:
+    """Listen on a TCP port instead of a socket; `key` None means that anyone who can connect may ask."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    key: str | None = None
+
+
+class Engine:
+    """Owns one engine's state; everyone else reads `events()`.
+
+    `address` None means a Unix socket in a folder closed to others. With `keep` the engine outlives this program. A
+    running engine of the same profile and checkpoint is used instead of a second one where `reuse` is true and no
+    address was asked for.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        runtime: Runtime,
+        checkpoint: Path,
+        *,
+        address: Tcp | None = None,
+        keep: bool = False,
+        reuse: bool = True,
+    ) -> None:
+        self.profile = profile
+        self.runtime = runtime
+        self.checkpoint = checkpoint
+        self.state: EngineState = "stopped"
+        self.endpoint: Endpoint | None = None
+        self.failure: Failure | None = None
+        self.pid: int | None = None
+        self.log: Path | None = None
+        self.reused = False
+        self.left: list[str] = []
+        self._address = address
+        self._keep = keep
+        self._reuse = reuse and address is None
+        self._id = ""
+        self._folder = Path()
+        self._began = 0.0
+        self._history: list[EngineEvent] = []
+        self._readers: list[asyncio.Queue[EngineEvent | None]] = []
+        self._log_reader = LogReader()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writer: asyncio.StreamWriter | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._gone = asyncio.Event()
+        self._released = asyncio.Event()
+        self._stopping = False
+        self._last: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Start the engine, or join one that runs; returns once its process exists, long before it is ready.
+
+        Raises EngineError where it cannot even be spawned.
+        """
+        if self.state not in ("stopped", "failed"):
+            return
+        await self._end()
+        self._fresh()
+        self.state = "starting"
+        try:
+            with await asyncio.to_thread(_enter, _start_lock()):
+                await asyncio.to_thread(records.clean_stale)
+                found = await asyncio.to_thread(self._running) if self._reuse else None
+                await (self._join(found) if found is not None else self._spawn())
+        except BaseException as error:
+            self.state = "failed" if isinstance(error, EngineError) else "stopped"
+            raise
+        self._tasks.append(asyncio.create_task(self._follow()))
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """Everything from the start on (of log lines the latest thousands), until the engine has stopped or failed."""
+        queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        for event in self._history:
+            queue.put_nowait(event)
+        if self._over():
+            queue.put_nowait(None)
+        else:
+            self._readers.append(queue)
+        return _drain(queue)
+
+    async def wait_ready(self) -> Endpoint:
+        """The endpoint once `/health` answers; raises EngineError where the engine fails or is stopped before."""
+        async for event in self.events():
+            if isinstance(event, EngineReady):
+                return event.endpoint
+            if isinstance(event, EngineFailed):
+                raise EngineError(event.failure.sentence(), event.failure)
+        raise EngineError("The engine was stopped before it was ready.")
+
+    async def stop(self) -> None:
+        """Give the engine up: it ends, unless it was to be kept or another program uses it. Safe to call again.
+
+        Returns when no process, port, shared memory, socket or temporary file of it is left; what could not be removed
+        stands in `left`.
+        """
+        if self._writer is None:
+            return
+        if not self._stopping:
+            self._stopping = True
+            if self.state not in ("failed", "stopped"):
+                self.state = "stopping"
+                self._publish(EngineStopping())
+            await self._order({"do": "release"})
+        done = [asyncio.ensure_future(one.wait()) for one in (self._gone, self._released)]
+        await asyncio.wait(done, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.cancel()
+        await self._end()
+        if self.state != "failed":
+            self.state = "stopped"
+            self._publish(EngineStopped(self._last.get("code")))
+        self._close_readers()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._writer = None
+        if not self._released.is_set() and not self._gone.is_set():
+            await asyncio.to_thread(self._reap)
+        if self._keeper is not None and self._gone.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._keeper.wait, STOP_SECONDS)
+            self._keeper = None
+
+    def _fresh(self) -> None:
+        self._gone, self._released, self._stopping, self._last = asyncio.Event(), asyncio.Event(), False, {}
+        self._log_reader, self._history, self.failure, self.left = LogReader(), [], None, []
+        self.endpoint, self.pid, self.reused = None, None, False
+
+    def _running(self) -> records.Record | None:
+        return records.find_record(self.profile, str(self.checkpoint))
+
+    async def _join(self, found: records.Record) -> None:
+        self.reused = True
+        self._id, self._folder, self.log = found.id, found.folder, found.log
+        self.endpoint, self._began = found.endpoint, time.monotonic()
+        self.pid = found.engine[0] if found.engine else None
+        try:
+            reader, self._writer = await asyncio.open_unix_connection(str(found.keeper_socket))
+        except OSError:
+            raise EngineError("The running engine ended just now: start it again.") from None
+        await self._order({"do": "lease"})
+        self._tasks = [asyncio.create_task(self._listen(reader))]
+
+    async def _spawn(self) -> None:
+        self._id = secrets.token_hex(4)
+        if self._address is not None:
+            _check_port(self._address)
+        self._folder = records.runtime_root() / self._id
+        for path in (self._folder, self._folder / "tmp"):
+            path.mkdir(mode=0o700)
+        self.log = _new_log(self.profile.name, self._id)
+        command = self._command()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._began = time.monotonic()
+            self._keeper = _start_keeper(self._id, theirs)
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        spawned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.create_task(self._listen(reader, spawned))]
+        await self._order(self._spec(command))
+        await spawned
+
+    def _command(self) -> EngineCommand:
+        key: str | None
+        where: dict[str, Any]
+        if self._address is None and has_socket(self.runtime.version):
+            path = self._folder / "api.sock"
+            where, key = {"socket": path}, None
+            self.endpoint = Endpoint("http://localhost", str(path))
+        else:
+            address = self._address or Tcp(port=_free_port(), key=secrets.token_urlsafe(32))
+            where, key = {"host": address.host, "port": address.port}, address.key
+            host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(address.host, address.host)
+            self.endpoint = Endpoint(f"http://{host}:{address.port}", None, key)
+        if key is not None:
+            _write_secret(self._folder / "key", key)
+        return build(
+            self.profile,
+            self.runtime,
+            self.checkpoint,
+            **where,
+            key=key,
+            folder=self._folder,
+            plugin=write_plugin_folder(),
+            plugin_names=plugin_names(),
+            chat_template=None if has_chat_template(self.checkpoint) else asset("templates", "transcript.jinja"),
+            caches=ensure(cache_dir() / "engine" / (self.runtime.version or "unknown")),
+            inherited=os.environ,
+        )
+
+    def _spec(self, command: EngineCommand) -> dict[str, Any]:
+        assert self.endpoint is not None
+        return {
+            "id": self._id,
+            "argv": list(command.argv),
+            "env": inherited_environment() | command.env,
+            "folder": str(self._folder),
+            "log": str(self.log),
+            "record_path": str(records.folder() / f"{self._id}.json"),
+            "record": {
+                "profile": self.profile.name,
+                "model": self.profile.served_name,
+                "checkpoint": str(self.checkpoint),
+                "version": self.runtime.version,
+                "base_url": self.endpoint.base_url,
+                "socket": self.endpoint.socket,
+                "since": time.time(),
+            },
+            "keep": self._keep,
+        }
+
+    async def _order(self, order: dict[str, Any]) -> None:
+        if self._writer is None:
+            return
+        with contextlib.suppress(OSError):
+            self._writer.write(json.dumps(order).encode() + b"\n")
+            await self._writer.drain()
+
+    async def _listen(self, reader: asyncio.StreamReader, spawned: asyncio.Future[None] | None = None) -> None:
+        """Hear what the keeper says; its silence means that it was killed."""
+        while line := await _line(reader):
+            said = json.loads(line)
+            match said["event"]:
+                case "spawned":
+                    self.pid = said["pid"]
+                    if spawned is not None and not spawned.done():
+                        spawned.set_result(None)
+                case "failed":
+                    if spawned is not None and not spawned.done():
+                        spawned.set_exception(EngineError(f"The engine cannot be started: {said['error']}."))
+                case "kept":
+                    self._released.set()
+                case "stopped":
+                    self._last, self.left = said, said["left"]
+                    self._gone.set()
+                    return
+        if spawned is not None and not spawned.done():
+            spawned.set_exception(EngineError("The engine's keeper process could not be started."))
+            return
+        self._last = {"code": None, "keeper": "killed"}
+        await asyncio.to_thread(self._reap)
+        self._gone.set()
+
+    def _reap(self) -> None:
+        for record in records.records():
+            if record.id == self._id and not record.running:
+                records.reap(record)
+
+    async def _follow(self) -> None:
+        """Read the log as it grows, until the engine is ready and for as long as it lives."""
+        assert self.log is not None
+        with contextlib.closing(Tail(self.log)) as tail:
+            health = asyncio.create_task(self._await_health())
+            try:
+                while not self._gone.is_set():
+                    self._read(tail)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._gone.wait(), LOOK_SECONDS)
+                self._read(tail)
+            finally:
+                health.cancel()
+        if not self._stopping and self.state != "failed":
+            self._failed()
+
+    def _read(self, tail: Tail) -> None:
+        at = None if self.reused else time.monotonic() - self._began
+        for line in tail.lines():
+            for event in self._log_reader.feed(line, at):
+                self._publish(event)
+
+    async def _await_health(self) -> None:
+        assert self.endpoint is not None
+        while True:
+            # On TCP somebody else's server might answer until ours has the port, so its own word is waited for.
+            if (self.endpoint.socket is not None or self._log_reader.ready) and await answers(self.endpoint):
+                break
+            await asyncio.sleep(HEALTH_SECONDS)
+        if self.state == "starting":
+            self.state = "ready"
+            seconds = None if self.reused else round(time.monotonic() - self._began, 3)
+            self._publish(EngineReady(self.endpoint, self.profile.served_name, seconds))
+
+    def _failed(self) -> None:
+        if self._last.get("keeper") == "killed":
+            failure = Failure(
+                "The engine's keeper process was killed, so the engine was ended too.",
+                "Start it again.",
+                (),
+                str(self.log),
+            )
+        elif self._last.get("asked"):
+            self.state = "stopped"
+            self._publish(EngineStopped(self._last.get("code")))
+            self._close_readers()
+            return
+        else:
+            code = self._last.get("code")
+            found = self._log_reader.finish(exit_code=code if code is not None else 1).failure(str(self.log))
+            failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
+        self.failure, self.state = failure, "failed"
+        self._publish(EngineFailed(failure))
+        self._close_readers()
+
+    def _publish(self, event: EngineEvent) -> None:
+        self._history.append(event)
+        if isinstance(event, LogLine) and len(self._history) > 2 * LINES_KEPT:
+            recent = deque((one for one in self._history if isinstance(one, LogLine)), maxlen=LINES_KEPT)
+            kept = {id(one) for one in recent}
+            self._history = [one for one in self._history if not isinstance(one, LogLine) or id(one) in kept]
+        for queue in self._readers:
+            queue.put_nowait(event)
+
+    def history(self) -> tuple[EngineEvent, ...]:
+        """What happened up to now."""
+        return tuple(self._history)
+
+    def _over(self) -> bool:
+        return bool(self._history) and isinstance(self._history[-1], EngineStopped | EngineFailed)
+
+    def _close_readers(self) -> None:
+        for queue in self._readers:
+            queue.put_nowait(None)
+        self._readers.clear()
+
+
+async def answers(endpoint: Endpoint) -> bool:
+    """Whether `/health` answers 200 within two seconds."""
+    try:
+        async with asyncio.timeout(2.0):
+            if endpoint.socket is not None:
+                reader, writer = await asyncio.open_unix_connection(endpoint.socket)
+            else:
+                host, _, port = endpoint.base_url.partition("://")[2].rpartition(":")
+                reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            with contextlib.closing(writer):
+                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200" in await reader.readline()
+    except (OSError, TimeoutError):
+        return False
+
+
+def inherited_environment() -> dict[str, str]:
+    """This process's environment without what an engine must not get."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in WITHHELD and not name.startswith(("GEMMA_TUI_", "PYTHONPATH"))
+    }
+
+
+async def _drain(queue: asyncio.Queue[EngineEvent | None]) -> AsyncIterator[EngineEvent]:
+    while (event := await queue.get()) is not None:
+        yield event
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except (OSError, ValueError):
+        return b""
+
+
+@contextlib.contextmanager
+def _start_lock() -> Iterator[IO[bytes]]:
+    """Held while an engine is looked for and spawned, so that two programs that start together share one."""
+    with (records.folder() / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def _enter(lock: contextlib.AbstractContextManager[IO[bytes]]) -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    stack.enter_context(lock)
+    return stack
+
+
+def _start_keeper(engine_id: str, channel: socket.socket) -> subprocess.Popen[bytes]:
+    root = str(Path(__file__).parents[2])
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-s", "-P", "-m", "gemma_backend.engine.keeper", engine_id],
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env=env | {"PYTHONPATH": root},
+    )
+
+
+def _check_port(address: Tcp) -> None:
+    """Raise EngineError where the port cannot be had; vLLM itself may find out only at the very end of its start."""
+    try:
+        infos = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, target = infos[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+            probe.listen(1)
+    except PermissionError:
+        raise EngineError(f"This user may not listen on port {address.port}: choose one above 1023.") from None
+    except (OSError, OverflowError) as error:
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", 0) == 99:
+            raise EngineError(f"{address.host} is no address of this computer: use 127.0.0.1.") from None
+        raise EngineError(
+            f"Port {address.port} on {address.host} is already in use: stop the program that has it, or choose another "
+            "with --port."
+        ) from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _new_log(profile: str, engine_id: str) -> Path:
+    folder = ensure(log_dir() / "engine")
+    old = sorted(folder.glob("*.log"))
+    for path in old[: max(0, len(old) - LOGS_KEPT + 1)]:
+        for one in (path, path.with_name(path.name + ".1")):
+            one.unlink(missing_ok=True)
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{profile}-{engine_id}.log"
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)

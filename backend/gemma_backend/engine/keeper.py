@@ -1,0 +1,343 @@
+"""The keeper: a small process that owns one engine's whole tree and leaves nothing of it behind.
+
+Started as `python -m gemma_backend.engine.keeper`, with a socket as standard input. The first line on it is the order
+(JSON, see `Order`). A connection that holds a lease keeps the engine alive; when the last one is closed, by whatever
+death of its program, the engine is stopped, unless it was asked to stay. More connections come in on `keeper.sock` in
+the engine's folder. Standard library only: it stays small, and starts in some 50 ms.
+
+Lines that a connection may send: `{"do": "lease"}`, `{"do": "stop"}`, `{"do": "keep", "on": true}`, `{"do": "status"}`.
+Lines that it gets: `{"event": "spawned" | "failed" | "stopping" | "exited" | "stopped" | "status", ...}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemma_backend.engine.proc import MARK, boot_id, look
+from gemma_backend.engine.reap import Remains, end, sweep
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CHUNK = 1 << 16
+# A line of JSON longer than this is no order of ours.
+LONGEST = 4 << 20
+
+
+@dataclass(slots=True)
+class Order:
+    """What to run and where; `record` goes to `record_path` with the pids added, `log_bytes` bounds both log files."""
+
+    id: str
+    argv: list[str]
+    env: dict[str, str]
+    folder: str
+    log: str
+    record_path: str
+    record: dict[str, Any]
+    keep: bool = False
+    grace: float = 5.0
+    log_bytes: int = 16 << 20
+
+
+@dataclass(slots=True)
+class Connection:
+    """Someone who talks to the keeper; a lease says that the engine is needed."""
+
+    socket: socket.socket
+    lease: bool = False
+    unread: bytearray = field(default_factory=bytearray)
+
+
+class Log:
+    """The engine's output on disk, readable by its owner only, at most two files of `limit` bytes."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._file = self._open()
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+    def write(self, data: bytes) -> None:
+        """Append; a full disk loses lines but never stops the engine."""
+        with contextlib.suppress(OSError):
+            if os.fstat(self._file).st_size + len(data) > self._limit:
+                Path(self._path).replace(self._path + ".1")
+                os.close(self._file)
+                self._file = self._open()
+            os.write(self._file, data)
+
+
+class Keeper:
+    """One engine, from spawn until nothing of it is left."""
+
+    def __init__(self, order: Order, owner: socket.socket) -> None:
+        self.order = order
+        self.log = Log(order.log, order.log_bytes)
+        self.selector = selectors.DefaultSelector()
+        self.connections: dict[int, Connection] = {}
+        self.remains = Remains(order.id, order.folder, keeper=os.getpid())
+        self.child: subprocess.Popen[bytes] | None = None
+        self.code: int | None = None
+        self.asked = False
+        self.keep = order.keep
+        self._pipe = -1
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._next_look = 0.0
+        self._began = time.monotonic()
+        self._add(owner, lease=not order.keep)
+
+    def run(self) -> None:
+        """Spawn, serve connections until the engine ends or nobody needs it, then clean up."""
+        try:
+            self._listen()
+            self._spawn()
+            while self.code is None and not self._unwanted():
+                self._turn(0.5)
+                self._note_shared_memory()
+        finally:
+            self._finish()
+
+    def _listen(self) -> None:
+        self._listener.bind(str(Path(self.order.folder, "keeper.sock")))
+        self._listener.listen(8)
+        self._listener.setblocking(False)
+        self.selector.register(self._listener, selectors.EVENT_READ)
+
+    def _spawn(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        env = self.order.env | {MARK: self.order.id}
+        try:
+            self.child = subprocess.Popen(
+                self.order.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                env=env,
+                cwd=self.order.folder,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        except OSError as error:
+            self._tell({"event": "failed", "error": f"{error.strerror}: {self.order.argv[0]}"})
+            self.asked, self.code = True, 127
+            return
+        finally:
+            os.close(writing)
+        self._pipe = reading
+        self.selector.register(reading, selectors.EVENT_READ)
+        self.remains.session = self.child.pid
+        self._write_record()
+        self._tell(self._status("spawned"))
+
+    def _status(self, event: str) -> dict[str, Any]:
+        pid = self.child.pid if self.child else None
+        process = look(pid) if pid else None
+        return {"event": event, "pid": pid, "start": process.start if process else None, "keep": self.keep}
+
+    def _write_record(self) -> None:
+        me, child = look(os.getpid()), look(self.child.pid) if self.child else None
+        record = self.order.record | {
+            "id": self.order.id,
+            "folder": self.order.folder,
+            "log": self.order.log,
+            "boot": boot_id(),
+            "keeper": [os.getpid(), me.start if me else 0],
+            "engine": [child.pid, child.start] if child else None,
+            "keep": self.keep,
+            "shm": sorted(self.remains.shm),
+        }
+        path = Path(self.order.record_path)
+        aside = path.with_name(f".{path.name}.new")
+        with contextlib.suppress(OSError):
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(record, file)
+            aside.replace(path)
+
+    def _note_shared_memory(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        # Often while it starts, for that is when names appear; then seldom. They are on disk in case we get killed.
+        self._next_look = now + (2.0 if now - self._began < 120 else 15.0)
+        if self.remains.note_shared_memory():
+            self._write_record()
+
+    def _unwanted(self) -> bool:
+        return self.asked or (not self.keep and not any(one.lease for one in self.connections.values()))
+
+    def _turn(self, seconds: float) -> None:
+        for key, _ in self.selector.select(seconds):
+            if key.fd == self._pipe:
+                self._pump()
+            elif key.fileobj is self._listener:
+                with contextlib.suppress(OSError):
+                    self._add(self._listener.accept()[0])
+            else:
+                self._hear(self.connections[key.fd])
+        if self.child is not None and self.code is None:
+            self.code = self.child.poll()
+        _reap_orphans(self.child)
+
+    def _pump(self) -> None:
+        while True:
+            try:
+                data = os.read(self._pipe, CHUNK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.selector.unregister(self._pipe)
+                os.close(self._pipe)
+                self._pipe = -1
+                return
+            self.log.write(data)
+
+    def _add(self, one: socket.socket, *, lease: bool = False) -> None:
+        one.setblocking(False)
+        self.connections[one.fileno()] = Connection(one, lease)
+        self.selector.register(one, selectors.EVENT_READ)
+
+    def _hear(self, connection: Connection) -> None:
+        try:
+            data = connection.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        connection.unread += data
+        if not data or len(connection.unread) > LONGEST:
+            self._drop(connection)
+            return
+        while (place := connection.unread.find(b"\n")) >= 0:
+            line = bytes(connection.unread[:place])
+            del connection.unread[: place + 1]
+            try:
+                asked = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(asked, dict):
+                self._do(connection, asked)
+
+    def _do(self, connection: Connection, asked: dict[str, Any]) -> None:
+        match asked.get("do"):
+            case "lease":
+                connection.lease = True
+            case "release":
+                connection.lease = False
+                if not self._unwanted():
+                    self._tell({"event": "kept"}, connection)
+            case "stop":
+                self.asked = True
+            case "keep":
+                self.keep = bool(asked.get("on"))
+                self._write_record()
+            case "status":
+                self._tell(self._status("status"), connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self.selector.unregister(connection.socket)
+        self.connections.pop(connection.socket.fileno(), None)
+        connection.socket.close()
+
+    def _tell(self, said: dict[str, Any], to: Connection | None = None) -> None:
+        line = json.dumps(said).encode() + b"\n"
+        for connection in [to] if to else list(self.connections.values()):
+            # A listener that does not read loses lines; it must not hold up the engine's end.
+            with contextlib.suppress(OSError):
+                connection.socket.send(line)
+
+    def _finish(self) -> None:
+        stopped = self.code is None
+        if stopped:
+            self._tell({"event": "stopping"})
+        root = self.child.pid if self.child else None
+        end(self.remains, root, self.order.grace, lambda: self._turn(0))
+        if self._pipe >= 0:
+            self._pump()
+        left = sweep(self.remains)
+        with contextlib.suppress(OSError):
+            Path(self.order.record_path).unlink()
+        self._tell({"event": "stopped", "code": self.code, "asked": stopped, "left": left})
+
+
+def _die_with(parent: int) -> Any:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        # Should the keeper be killed, the server gets a chance to end its own children. The signal follows the thread
+        # that spawned; the keeper has one. It may have died before the call, so the parent is looked at after it.
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def _reap_orphans(child: subprocess.Popen[bytes] | None) -> None:
+    """Collect exit statuses of adopted descendants; the server's own is left to `subprocess`."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None:
+            return
+        if child is not None and found.si_pid == child.pid:
+            child.poll()
+            if child.returncode is None:
+                return
+            continue
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(found.si_pid, os.WNOHANG)
+
+
+def _first_line(owner: socket.socket) -> bytes:
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        piece = owner.recv(CHUNK)
+        if not piece or len(data) > LONGEST:
+            return b""
+        data += piece
+    return bytes(data)
+
+
+def main() -> int:
+    """Run until the engine is gone; the exit code is 0 whatever became of it."""
+    os.umask(0o077)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    owner = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    line = _first_line(owner)
+    if not line:
+        return 1
+    keeper = Keeper(Order(**json.loads(line)), owner)
+
+    def stop(number: int, frame: object) -> None:
+        keeper.asked = True
+
+    signal.signal(signal.SIGTERM, stop)
+    keeper.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Ending an engine's whole process tree and removing what it leaves; standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gemma_backend.engine.proc import SHM, belongs, descendants, everyone, is_tracker, look, shared_memory
+
+TRACKER_SECONDS = 1.0
+KILL_SECONDS = 10.0
+STEP = 0.02
+
+
+@dataclass(slots=True)
+class Remains:
+    """What belongs to one engine: its id and folder, the server's session, names in /dev/shm seen so far."""
+
+    engine_id: str
+    folder: str
+    session: int | None = None
+    keeper: int | None = None
+    shm: set[str] = field(default_factory=set)
+
+    def pids(self) -> set[int]:
+        """Live processes of the engine: below the keeper, or with one of the engine's marks."""
+        processes = list(everyone())
+        mine = {process.pid for process in processes if belongs(process, self.engine_id, self.folder, self.session)}
+        if self.keeper is not None:
+            mine |= descendants(self.keeper, processes)
+        return mine - {os.getpid(), self.keeper or 0}
+
+    def note_shared_memory(self) -> bool:
+        """Add the names that the engine has in /dev/shm now; whether any was new."""
+        before = len(self.shm)
+        for pid in self.pids():
+            self.shm |= shared_memory(pid)
+        return len(self.shm) > before
+
+
+def end(remains: Remains, root: int | None, grace: float, tick: Callable[[], None] = lambda: None) -> None:
+    """Ask the server `root` to end, wait `grace` seconds, kill all that is left, the resource trackers last.
+
+    `tick` is called about fifty times a second while waiting, to read the log's pipe and reap children.
+    """
+    remains.note_shared_memory()
+    if root is not None and look(root) is not None:
+        _send(root, signal.SIGTERM)
+        _wait(lambda: look(root) is None, grace, tick)
+    remains.note_shared_memory()
+
+    def others() -> set[int]:
+        return {pid for pid in remains.pids() if not is_tracker(pid)}
+
+    def kill() -> bool:
+        # Looked up anew each time: a process may have been started just before its parent died.
+        left = others()
+        for pid in left:
+            _send(pid, signal.SIGKILL)
+        return not left
+
+    _wait(kill, KILL_SECONDS, tick)
+    _wait(lambda: not remains.pids(), TRACKER_SECONDS, tick)
+
+    def kill_all() -> bool:
+        left = remains.pids()
+        for pid in left:
+            _send(pid, signal.SIGKILL)
+        return not left
+
+    _wait(kill_all, KILL_SECONDS, tick)
+
+
+def sweep(remains: Remains) -> list[str]:
+    """Remove the engine's shared memory and folder; returns what could not be removed, processes included."""
+    left = [f"process {pid}" for pid in sorted(remains.pids())]
+    ours = {name for name in remains.shm if name and "/" not in name}
+    if ours:
+        for process in everyone():
+            # Another program that maps the same name is its rightful owner.
+            ours -= shared_memory(process.pid)
+    for name in sorted(ours):
+        try:
+            if Path(SHM + name).lstat().st_uid == os.getuid():
+                Path(SHM + name).unlink()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            left.append(SHM + name)
+    shutil.rmtree(remains.folder, ignore_errors=True)
+    if Path(remains.folder).exists():
+        left.append(remains.folder)
+    return left
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _wait(done: Callable[[], bool], seconds: float, tick: Callable[[], None]) -> bool:
+    until = time.monotonic() + seconds
+    while True:
+        tick()
+        if done():
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(STEP)

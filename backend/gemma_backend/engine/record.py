@@ -1,0 +1,224 @@
+"""Records of running engines on disk: found again by later commands, and cleaned up after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemma_backend.config.paths import ensure, state_dir
+from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
+from gemma_backend.engine.reap import Remains, end, sweep
+from gemma_backend.types import Endpoint, EngineError
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+
+# sun_path holds 107 bytes; the longest name in an engine's folder is `tmp/` and a UUID.
+LONGEST_FOLDER = 60
+PROBE_SECONDS = 2.0
+# A folder without a record is one that is just being made, or was left by a keeper killed at its very start.
+ORPHAN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One engine as its keeper wrote it down; `keeper` and `engine` are pid and start time."""
+
+    id: str
+    path: Path
+    profile: str
+    model: str
+    checkpoint: str
+    version: str
+    base_url: str
+    socket: str | None
+    folder: Path
+    log: Path
+    boot: str
+    keeper: tuple[int, int]
+    engine: tuple[int, int] | None
+    keep: bool
+    since: float
+    shm: tuple[str, ...]
+
+    @property
+    def running(self) -> bool:
+        """Whether its keeper, the very process, still runs."""
+        return self.boot == boot_id() and alive(*self.keeper)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers; the key is read from the engine's folder."""
+        key = None
+        with contextlib.suppress(OSError):
+            key = (self.folder / "key").read_text(encoding="ascii").strip() or None
+        return Endpoint(self.base_url, self.socket, key)
+
+    @property
+    def keeper_socket(self) -> Path:
+        """Where the keeper takes orders."""
+        return self.folder / "keeper.sock"
+
+
+def folder() -> Path:
+    """Where the records lie."""
+    return ensure(state_dir() / "engines")
+
+
+def records() -> list[Record]:
+    """Every record that can be read, oldest first."""
+    found = []
+    for path in sorted(folder().glob("*.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+            found.append(_read(path))
+    return sorted(found, key=lambda record: record.since)
+
+
+def _read(path: Path) -> Record:
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    engine = data.get("engine")
+    return Record(
+        id=str(data["id"]),
+        path=path,
+        profile=str(data["profile"]),
+        model=str(data["model"]),
+        checkpoint=str(data["checkpoint"]),
+        version=str(data.get("version", "")),
+        base_url=str(data["base_url"]),
+        socket=data.get("socket"),
+        folder=Path(data["folder"]),
+        log=Path(data["log"]),
+        boot=str(data["boot"]),
+        keeper=(int(data["keeper"][0]), int(data["keeper"][1])),
+        engine=(int(engine[0]), int(engine[1])) if engine else None,
+        keep=bool(data.get("keep")),
+        since=float(data.get("since", 0.0)),
+        shm=tuple(str(name) for name in data.get("shm", [])),
+    )
+
+
+def runtime_root() -> Path:
+    """Folder for the engines' own folders, closed to others, its path short; EngineError if it is not ours."""
+    for base in (Path(tempfile.gettempdir()), Path("/tmp")):
+        root = base / f"gemma-tui-{os.getuid()}"
+        if len(str(root)) + 9 <= LONGEST_FOLDER:
+            break
+    with contextlib.suppress(FileExistsError):
+        root.mkdir(mode=0o700)
+    found = root.lstat()
+    if found.st_uid != os.getuid() or not root.is_dir() or root.is_symlink():
+        raise EngineError(f"{root} belongs to somebody else: remove it, or set TMPDIR to a folder of your own.")
+    if found.st_mode & 0o077:
+        root.chmod(0o700)
+    return root
+
+
+def find_record(profile: Profile, checkpoint: str | None = None) -> Record | None:
+    """The running engine of `profile` (and of `checkpoint`, a path, where it is given), ready or not."""
+    for record in reversed(records()):
+        same = record.profile == profile.name and record.model == profile.served_name
+        if same and (checkpoint is None or record.checkpoint == checkpoint) and record.running:
+            return record
+    return None
+
+
+def find_running(profile: Profile) -> Endpoint | None:
+    """The endpoint of a ready engine of `profile`; what dead ones left is removed on the way."""
+    clean_stale()
+    record = find_record(profile)
+    return record.endpoint if record is not None and healthy(record.endpoint) else None
+
+
+def healthy(endpoint: Endpoint) -> bool:
+    """Whether `/health` answers 200 at once."""
+    try:
+        with _connect(endpoint) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return b" 200 " in connection.recv(64).split(b"\r\n")[0] + b" "
+    except OSError:
+        return False
+
+
+def _connect(endpoint: Endpoint) -> socket.socket:
+    if endpoint.socket is None:
+        host, _, port = endpoint.base_url.partition("://")[2].rpartition(":")
+        return socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(PROBE_SECONDS)
+    connection.connect(endpoint.socket)
+    return connection
+
+
+def clean_stale() -> list[str]:
+    """End and remove what engines left whose keeper died; returns a sentence for each."""
+    said = [reap(record) for record in records() if not record.running]
+    _remove_orphans()
+    return said
+
+
+def reap(record: Record, grace: float = 1.0) -> str:
+    """End whatever is left of an engine whose keeper is gone, and remove its files; returns what was done."""
+    this_boot = record.boot == boot_id()
+    root = record.engine[0] if record.engine and this_boot and alive(*record.engine) else None
+    # Without its leader a session's number may by now stand for somebody else's: then the other marks must do.
+    remains = Remains(record.id, str(record.folder), session=root, shm=set(record.shm) if this_boot else set())
+    count = len(remains.pids()) if this_boot else 0
+    if count:
+        end(remains, root, grace)
+    left = sweep(remains)
+    with contextlib.suppress(OSError):
+        record.path.unlink()
+    what = f"{count} process{'' if count == 1 else 'es'} and its files" if count else "its files"
+    text = f"Removed what an engine of profile {record.profile} had left after a crash: {what}."
+    return f"{text} Could not remove {', '.join(left)}." if left else text
+
+
+def _remove_orphans() -> None:
+    known = {record.folder for record in records()}
+    for path in runtime_root().iterdir():
+        with contextlib.suppress(OSError):
+            old = time.time() - path.lstat().st_mtime > ORPHAN_SECONDS
+            if path in known or not old:
+                continue
+            remains = Remains(path.name, str(path))
+            if any(belongs(process, path.name, str(path), None) for process in everyone()):
+                end(remains, None, 0.0)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def ask(record: Record, order: dict[str, Any], *, wait_for: str | None = None, seconds: float = 30.0) -> dict[str, Any]:
+    """Send one order to the keeper of `record`; returns the event called `wait_for`, {} where none came."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(seconds)
+        try:
+            connection.connect(str(record.keeper_socket))
+            connection.sendall(json.dumps(order).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                for line in lines if wait_for else ():
+                    said: dict[str, Any] = json.loads(line)
+                    if said.get("event") == wait_for:
+                        return said
+        except (OSError, ValueError):
+            pass
+    return {}
+
+
+def stop(record: Record) -> list[str]:
+    """Stop a running engine and wait until nothing of it is left; returns what could not be removed."""
+    said = ask(record, {"do": "stop"}, wait_for="stopped")
+    if said:
+        return [str(one) for one in said.get("left", [])]
+    keeper = look(record.keeper[0])
+    if keeper is not None and keeper.start == record.keeper[1] and record.boot == boot_id():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(keeper.pid, 9)
+    reap(record)
+    return []

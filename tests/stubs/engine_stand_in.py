@@ -1,0 +1,80 @@
+"""A stand-in for vLLM's processes, run by `tests/stubs/engine_python`: answers /health, writes a real start's log.
+
+It does what makes engines hard to end: a child in a session of its own that ignores SIGTERM, a second one that wiped
+its environment as setproctitle does, shared memory and files in TMPDIR. What it does wrong is set in STAND_IN, words
+separated by spaces: `fail` (a captured failure), `zero` (exit code 0 once ready), `slow`, `deaf` (ignores SIGTERM).
+"""
+
+from __future__ import annotations
+
+import http.server
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing import shared_memory
+from pathlib import Path
+
+LOGS = Path(__file__).parents[1] / "fixtures" / "engine-logs"
+SLEEPER = "import signal,time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)"
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+    def address_string(self) -> str:
+        return ""
+
+
+class UnixServer(socketserver.ThreadingUnixStreamServer):
+    pass
+
+
+def main() -> int:
+    words = sys.argv[1:]
+    modes = os.environ.get("STAND_IN", "").split()
+    if "deaf" in modes:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    block = shared_memory.SharedMemory(create=True, size=1024)
+    print("shm", block.name, flush=True)
+    (Path(os.environ["TMPDIR"]) / "zmq-like").write_text("x")
+    subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
+    subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True, env={})
+    if "fail" in modes:
+        print((LOGS / "fail-missing-weights.log").read_text(), flush=True)
+        return 1
+    lines = (LOGS / "cpu-nvfp4-ready.log").read_text().splitlines()
+    ready = next(number for number, line in enumerate(lines) if line.endswith("Application startup complete."))
+    print("\n".join(lines[:ready]), flush=True)
+    if "slow" in modes:
+        time.sleep(600)
+    server: socketserver.BaseServer
+    if "--uds" in words:
+        server = UnixServer(words[words.index("--uds") + 1], Health)
+    else:
+        socketserver.TCPServer.allow_reuse_address = True
+        server = socketserver.ThreadingTCPServer(
+            (words[words.index("--host") + 1], int(words[words.index("--port") + 1])), Health
+        )
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(lines[ready], flush=True)
+    if "zero" in modes:
+        time.sleep(1.0)
+        os._exit(0)
+    time.sleep(600)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
