@@ -158,15 +158,13 @@ def _profile(settings: Settings) -> Profile:
 
 
 def _check_runtime(profile: Profile, args: argparse.Namespace) -> None:
-    """Install the profile's runtime after a yes where it is missing; without one the session says what to do."""
-    from gemma_backend.engine.record import find_running
+    """Install the profile's runtime after a yes where it is missing."""
     from gemma_backend.runtime.find import find
 
-    if find(profile.runtime) is not None or find_running(profile) is not None:
-        return
-    from gemma_tui.cli.ask_install import install_after_yes
+    if find(profile.runtime) is None:
+        from gemma_tui.cli.ask_install import install_after_yes
 
-    install_after_yes(profile, yes=args.yes)
+        install_after_yes(profile, yes=args.yes)
 
 
 async def _until_ready(session: Session) -> None:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gemma_backend.runtime.install import Progress, install, plan
+from gemma_backend.session.session import missing_runtime
 from gemma_backend.text.clean import clean
 from gemma_backend.types import EngineError
 
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
 
 def install_after_yes(profile: Profile, *, yes: bool) -> None:
     """Install the runtime of `profile`; raises EngineError with the command to run where nobody said yes."""
-    device = profile.runtime if profile.runtime in ("cpu", "cuda") else None
-    if device is None:
-        raise EngineError(f"Profile {profile.name} runs on {profile.runtime}, which was not found: check its path.")
-    command = f"gemma-tui engine install --runtime {device}"
+    device = profile.runtime
+    asking = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    if device not in ("cpu", "cuda") or not (yes or asking):
+        raise EngineError(missing_runtime(profile))
     if not yes:
-        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-            raise EngineError(f"The {device} runtime is not installed: run `{command}`, or give --yes.")
         need = plan(device)
         print(
             f"gemma-tui: the {device} runtime is not installed: {need.download_bytes / 1e9:.1f} GB to fetch, "
@@ -30,7 +29,7 @@ def install_after_yes(profile: Profile, *, yes: bool) -> None:
         )
         print("Install it now? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise EngineError(f"The {device} runtime is needed to answer: run `{command}` when it suits you.")
+            raise EngineError(missing_runtime(profile))
     install(device, progress=_show, cancelled=lambda: False)
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")

@@ -66,10 +66,12 @@ class Session:
         self.failure: Failure | None = None
         self.managed = False
         self.offer: Offer | None = None
+        # Whether the engine was started with our transcript template, which has a raw form.
+        self._raw_form = False
         self._remote = endpoint
         self._wanted = model
         self._engine: Engine | None = None
-        self._error: GemmaError | None = None
+        self._error: Exception | None = None
         self._feed: Feed[EngineEvent] = Feed()
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -92,8 +94,8 @@ class Session:
 
     @property
     def pid(self) -> int | None:
-        """The engine's process where this session started it."""
-        return getattr(self._engine, "pid", None)
+        """The engine's process where it runs on this machine under this session."""
+        return self._engine.pid if self._engine is not None else None
 
     def watch(self) -> AsyncGenerator[EngineEvent]:
         """Every event of the engine from the beginning, until the session is closed."""
@@ -156,13 +158,17 @@ class Session:
         try:
             if self._remote is not None:
                 await self._reach(self._remote)
-            elif not await self._reuse():
+            else:
                 await self._run_engine()
         except GemmaError as error:
             failure = getattr(error, "failure", None) or Failure(str(error), "")
             self._error = error
             if self.failure is None:
                 self._publish(EngineFailed(failure))
+        except Exception as error:
+            # A bug of ours: whoever waits gets it as it is, everyone else sees that nothing more will come.
+            self._error = error
+            self._publish(EngineFailed(Failure(f"This is a bug of ours ({type(error).__name__}).", "Try again.")))
         finally:
             self._settled.set()
 
@@ -173,23 +179,8 @@ class Session:
         await asyncio.to_thread(remember, self.endpoint, self.model)
         self._publish(EngineReady(self.endpoint, self.model))
 
-    async def _reuse(self) -> bool:
-        from gemma_backend.engine.record import find_running
-
-        assert self.profile is not None
-        running = await asyncio.to_thread(find_running, self.profile)
-        if running is None:
-            return False
-        try:
-            offer = await offers(running)
-        except EndpointError:
-            return False
-        self.offer, self.model = offer, self.profile.served_name
-        self._publish(EngineReady(running, self.model))
-        return True
-
     async def _run_engine(self) -> None:
-        from gemma_backend.checkpoint.locate import locate
+        from gemma_backend.checkpoint.locate import has_chat_template, locate
         from gemma_backend.engine.engine import Engine
         from gemma_backend.runtime.find import find
 
@@ -197,25 +188,30 @@ class Session:
         assert profile is not None
         runtime = await asyncio.to_thread(find, profile.runtime)
         if runtime is None:
-            device = profile.runtime if profile.runtime in ("cpu", "cuda") else "cpu"
-            raise EngineError(
-                f"The {device} runtime that profile {profile.name} runs on is not installed: "
-                f"run `gemma-tui engine install --runtime {device}`."
-            )
+            raise EngineError(missing_runtime(profile))
         checkpoint = await asyncio.to_thread(locate, profile.checkpoint or "")
         if self._engine is not None:
             await self._engine.stop()
         engine = self._engine = Engine(profile, runtime, checkpoint)
-        self.managed = True
+        self._raw_form = not await asyncio.to_thread(has_chat_template, checkpoint)
         await engine.start()
+        self.managed = not engine.reused
         async for event in engine.events():
             self._publish(event)
             if isinstance(event, EngineFailed):
                 raise EngineError(event.failure.sentence(), event.failure)
             if isinstance(event, EngineReady):
                 self._settled.set()
+                await self._look_at(event.endpoint)
             if isinstance(event, EngineStopped):
                 raise EngineError("The engine was stopped from elsewhere: start it again.")
+
+    async def _look_at(self, endpoint: Endpoint) -> None:
+        """Learn what our engine offers; it serves prompts whether this succeeds or not."""
+        try:
+            self.offer = await offers(endpoint)
+        except EndpointError:
+            self.offer = None
 
     def _publish(self, event: EngineEvent) -> None:
         match event:
@@ -269,14 +265,12 @@ class Session:
             assert self.endpoint is not None
             chosen, patience = self._sampling(sampling), self._patience()
             if media:
-                # Engines of a profile were started with our transcript template, which has a raw form.
-                ours = self.profile is not None and self.profile.url is None
                 events = stream_raw(
                     self.endpoint,
                     self.model,
                     split_placeholders(prompt, media),
                     chosen,
-                    managed=ours,
+                    managed=self._raw_form,
                     patience=patience,
                 )
             else:
@@ -294,7 +288,9 @@ class Session:
 
     async def _explained(self, event: StreamEvent) -> StreamEvent:
         """`event`, or for a connection that broke because our engine died, the engine's own reason."""
-        if not (isinstance(event, Failed) and event.exit_code == 4 and self.managed and self._task is not None):
+        if not (
+            isinstance(event, Failed) and event.exit_code == 4 and self._engine is not None and self._task is not None
+        ):
             return event
         await asyncio.wait([self._task], timeout=_AUTOPSY_SECONDS)
         return Failed(self.failure.sentence(), EngineError.exit_code) if self.failure is not None else event
@@ -304,6 +300,18 @@ class Session:
 
     def _patience(self) -> Patience:
         return Patience(stall=self.settings.chat.stall_timeout)
+
+
+def missing_runtime(profile: Profile) -> str:
+    """The sentence for a profile whose runtime is not there, with the command that installs it."""
+    if profile.runtime in ("cpu", "cuda"):
+        return (
+            f"The {profile.runtime} runtime that profile {profile.name} runs on is not installed: "
+            f"run `gemma-tui engine install --runtime {profile.runtime}`."
+        )
+    if profile.runtime == "auto":
+        return "No vLLM runtime is installed: run `gemma-tui engine install --runtime cpu`, or cuda with an NVIDIA GPU."
+    return f"Profile {profile.name} runs on {profile.runtime}, where no vLLM was found: check the path."
 
 
 def with_defaults(sampling: Sampling, chat: ChatSettings) -> Sampling:
