@@ -175,6 +175,17 @@ class TurnRecord:
         self.foot.append(block)
         self.unmeasured.append(block)
 
+    def set_note(self, note: str) -> None:
+        """Put `note` after the role's name, in place of what stands there."""
+        old = self.head[0]
+        new = Block("label", old.source, gap=old.gap, style=old.style, data=clean(note, keep_newlines=False))
+        self.head[0] = new
+        if old in self.unmeasured:
+            self.unmeasured.remove(old)
+        else:
+            self.height -= old.height
+        self.unmeasured.append(new)
+
     def _update(self, tail: list[Block]) -> None:
         """Replace the open blocks by what the splitter has now; blocks that did not change keep their rows."""
         splitter, first = self._splitter, self._settled

@@ -11,7 +11,7 @@ from gemma_tui.tui.transcript.highlight import Highlighter, language_of
 from gemma_tui.tui.transcript.markdown import layout_markdown
 from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.rows import Rows
-from gemma_tui.tui.transcript.splitter import indent_of
+from gemma_tui.tui.transcript.splitter import dedent, indent_of
 from gemma_tui.tui.transcript.wrap import Run
 
 PROSE = 110
@@ -57,7 +57,7 @@ def line_block(source: str) -> str:
     """A source without the blank lines around it and without the indentation of its first line."""
     lines = source.strip("\n").split("\n")
     indent = indent_of(lines[0])
-    return "\n".join(line[min(indent, indent_of(line)) :] for line in lines)
+    return "\n".join([dedent(line, indent) for line in lines])
 
 
 def fence_code(block: Block) -> list[str]:
@@ -74,7 +74,7 @@ def fence_code(block: Block) -> list[str]:
     if fence.closed:
         lines = lines[:-1]
     if fence.indent:
-        lines = [line[min(fence.indent, indent_of(line)) :] for line in lines]
+        lines = [dedent(line, fence.indent) for line in lines]
     return lines
 
 

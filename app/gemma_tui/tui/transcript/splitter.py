@@ -7,7 +7,7 @@ one, look like the whole text parsed at once. Any way of chunking the text gives
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gemma_tui.tui.transcript.block import Block, BlockKind, Fence
 
@@ -53,6 +53,7 @@ class _Open:
     fence: Fence | None = None
     mark: str = ""
     inner: str = ""
+    empty: bool = False
     count: int = 0
     size: int = 0
 
@@ -87,9 +88,7 @@ class Splitter:
         kept = len(self.blocks)
         lines, blank, continues, number = self._lines.copy(), self._blank, self._continues, self._list
         state = self._open
-        self._open = _Open(
-            state.kind, state.offset, state.number, state.fence, state.mark, state.inner, state.count, state.size
-        )
+        self._open = replace(state)
         # A lone run of dashes after a paragraph is more often the start of a list than the underline of a heading.
         partial = self._partial
         if partial and not (state.kind == "paragraph" and not blank and _UNDERLINE.match(partial)):
@@ -171,17 +170,21 @@ class Splitter:
             return False
         if state.kind == "item":
             inside = indent_of(text) >= state.offset
-            if not inside and (self._blank or state.inner or _starts(text)):
+            if not inside and (self._blank or state.inner or state.empty or _starts(text)):
                 return False
+            state.empty = False
             if state.inner:
                 if _closes(text.strip(), state.inner):
                     state.inner = ""
             elif inner := _INNER_FENCE.match(text):
                 state.inner = inner.group(1)
         elif state.kind == "quote":
-            if not _QUOTE.match(text) and (state.inner or _starts(text)):
-                return False
             content = text.lstrip(" >")
+            if not _QUOTE.match(text):
+                if state.inner or state.empty or _starts(text):
+                    return False
+            else:
+                state.empty = not content
             if state.inner:
                 if _closes(content, state.inner):
                     state.inner = ""
@@ -220,6 +223,7 @@ class Splitter:
             self._begin_item(item)
         elif _QUOTE.match(text):
             state.kind = "quote"
+            state.empty = not text.lstrip(" >")
             if inner := _INNER_FENCE.match(text):
                 state.inner = inner.group(1)
         elif indent_of(text) >= 4:
@@ -245,6 +249,7 @@ class Splitter:
         # More than four columns after the marker begin indented code inside the item.
         state.offset = len(lead) + len(marker) + (1 if not rest or gap > 4 else gap)
         state.kind = "item"
+        state.empty = not rest
         if inner := _INNER_FENCE.match(rest):
             state.inner = inner.group(1)
         sort = bullet or delimiter
@@ -305,8 +310,9 @@ def _starts(text: str, *, paragraph: bool = False) -> bool:
     return bool(item.group(6)) and (item.group(3) is None or int(item.group(3)) == 1)
 
 
-def split(text: str) -> Splitter:
-    """Cut a whole text; the same blocks as feeding it in any pieces."""
-    splitter = Splitter()
-    splitter.feed(text)
-    return splitter
+def dedent(line: str, columns: int) -> str:
+    """A line without up to `columns` columns of white space at its start."""
+    indent = indent_of(line)
+    if not indent or not columns:
+        return line
+    return " " * max(0, indent - columns) + line.lstrip(" \t")

@@ -118,6 +118,11 @@ class Transcript(ScrollView, can_focus=True):
         self._draw()
         return turn.number
 
+    def set_note(self, turn: int, note: str) -> None:
+        """Put `note` after the role's name of a turn, in place of what stands there."""
+        self.document.find(turn).set_note(note)
+        self._draw()
+
     def append(self, turn: int, text: str) -> None:
         """Add generated text to a turn; it is on screen within `FLUSH_SECONDS` and the frame after it."""
         record = self.document.find(turn)
