@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
-from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
@@ -21,13 +19,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from gemma_backend.text.clean import clean
-from gemma_tui.tui.transcript.block import Block
-from gemma_tui.tui.transcript.clip import selected_text
+from gemma_tui.tui.transcript.canvas import Canvas
+from gemma_tui.tui.transcript.clip import fence_text, last_code, selected_text
 from gemma_tui.tui.transcript.code import COPY
-from gemma_tui.tui.transcript.document import Document, TurnRecord, TurnRole
+from gemma_tui.tui.transcript.document import Document, TurnRole
 from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind
-from gemma_tui.tui.transcript.layout import fence_code
-from gemma_tui.tui.transcript.paint import MARGIN, TRACK, hit_strip, paint_row, select_in
+from gemma_tui.tui.transcript.paint import MARGIN, TRACK
 from gemma_tui.tui.transcript.palette import NAMES, Palette
 from gemma_tui.tui.transcript.theme import TRANSCRIPT_CSS
 from gemma_tui.tui.transcript.window import Row, Window
@@ -36,7 +33,6 @@ FLUSH_SECONDS = 0.045
 """Text is drawn at most this often; what comes after a pause is drawn at once."""
 _WHEEL_ROWS = 3
 _WHEEL_SECONDS = 1 / 60
-_BARS = {"user": "\u258c ", "system": "\u258f "}
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -76,8 +72,7 @@ class Transcript(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.document = Document()
         self._window = Window(self.document)
-        self._colours: Palette | None = None
-        self._signature: tuple[Style, ...] = ()
+        self._canvas: Canvas | None = None
         self._rows: list[Row] = []
         self._strips: list[Strip] = []
         self._unseen = False
@@ -87,8 +82,6 @@ class Transcript(ScrollView, can_focus=True):
         self._wheel = 0
         self._wheel_timer: Timer | None = None
         self._dragging = False
-        self._edges: tuple[Segment, Segment, Segment] | None = None
-        self._bars: dict[str, Segment] = {}
 
     # -- the conversation
 
@@ -154,6 +147,11 @@ class Transcript(ScrollView, can_focus=True):
         self.document.clear()
         self._window.reset()
         self._unseen = False
+        self._draw()
+
+    def set_note(self, turn: int, note: str) -> None:
+        """Change the quiet words after the speaker's name; empty removes them."""
+        self.document.find(turn).relabel(note)
         self._draw()
 
     def plain_text(self, turn: int) -> str:
@@ -234,10 +232,9 @@ class Transcript(ScrollView, can_focus=True):
         if not self.is_attached or not self.size:
             return
         width, height = self.size
-        self._prepare()
-        assert self._colours is not None
+        canvas = self._prepare()
         window = self._window
-        window.resize(max(1, width - MARGIN - TRACK), height, self._colours)
+        window.resize(max(1, width - MARGIN - TRACK), height, canvas.palette)
         self._rows = window.rows()
         total, above = window.total, 0
         if self._rows:
@@ -251,7 +248,9 @@ class Transcript(ScrollView, can_focus=True):
         if self._was_following != window.following:
             self._was_following = window.following
             self.post_message(self.Followed(window.following))
-        strips = self._paint(width, height, total, above)
+        strips = canvas.paint(self._rows, width, height, total, above, self.text_selection)
+        if self._unseen and strips:
+            strips[-1] = canvas.marker(strips[-1])
         old, self._strips = self._strips, strips
         if len(old) != height:
             self.refresh()
@@ -260,57 +259,17 @@ class Transcript(ScrollView, can_focus=True):
         if changed:
             self.refresh(*_regions(changed, width))
 
-    def _paint(self, width: int, height: int, total: int, above: int) -> list[Strip]:
-        assert self._colours is not None and self._edges is not None
-        base = self._colours["text"]
-        empty, track, thumb = self._edges
-        first = last = -1
-        if total > height:
-            size = max(1, height * height // total)
-            first = round((height - size) * above / max(1, total - height))
-            last = first + size
-        selection = self.text_selection
-        strips: list[Strip] = []
-        for y, row in enumerate(self._rows):
-            edge = empty if first < 0 else thumb if first <= y < last else track
-            bar = self._bars.get(row.turn.role, self._bars[""])
-            strip = paint_row(row.line, width, bar, base, edge)
-            if selection is not None and (span := selection.get_span(row.place)) is not None:
-                strip = select_in(strip, row.line, *span, self._selection_style())
-            strips.append(strip)
-        for y in range(len(strips), height):
-            edge = empty if first < 0 else thumb if first <= y < last else track
-            strips.append(_blank(width, base, edge))
-        if self._unseen and strips:
-            strips[-1] = self._marker(width, strips[-1])
-        return strips
-
-    def _marker(self, width: int, under: Strip) -> Strip:
-        """The last row while there is something new below it."""
-        assert self._colours is not None
-        text = " \u2193 new text below "
-        left = max(0, (width - cell_len(text)) // 2)
-        style = self._colours["more"]
-        return Strip.join(
-            [under.crop(0, left), Strip([Segment(text, style)]), under.crop(left + cell_len(text), width)]
-        ).crop(0, width)
-
-    def _prepare(self) -> None:
+    def _prepare(self) -> Canvas:
         """Resolve the styles, once for each theme."""
-        if self._colours is not None:
-            return
+        if self._canvas is None:
+            styles = dict(zip(NAMES, self._resolved(), strict=True))
+            self._canvas = Canvas(Palette(styles), self._selection_style)
+        return self._canvas
+
+    def _resolved(self) -> list[Style]:
         base = self.rich_style
-        styles = {name: base + self.get_component_rich_style(f"transcript--{name}") for name in NAMES}
-        self._colours = Palette(styles)
-        edge = styles["bar"]
-        self._edges = (
-            Segment(" ", styles["text"]),
-            Segment("\u2502", edge),
-            Segment("\u2503", styles["thumb"]),
-        )
-        self._bars = {"": Segment(" " * MARGIN, styles["text"])}
-        for role, bar in _BARS.items():
-            self._bars[role] = Segment(bar, styles[role])
+        self._rich_style_cache.clear()
+        return [base + self.get_component_rich_style(f"transcript--{name}") for name in NAMES]
 
     def _selection_style(self) -> Style:
         return self.screen.get_component_rich_style("screen--selection")
@@ -318,12 +277,10 @@ class Transcript(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Resolve the styles again when the theme or a style sheet changed them."""
         super().notify_style_update()
-        if self._colours is not None:
-            base = self.rich_style
-            self._rich_style_cache.clear()
-            fresh = [base + self.get_component_rich_style(f"transcript--{name}") for name in NAMES]
-            if fresh != [self._colours[name] for name in NAMES]:
-                self._colours = None
+        if self._canvas is not None:
+            palette = self._canvas.palette
+            if self._resolved() != [palette[name] for name in NAMES]:
+                self._canvas = None
                 self._strips = []
                 self._draw()
 
@@ -336,13 +293,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A row with the place of each character, for finding what is under the mouse."""
-        if y < len(self._rows):
-            row = self._rows[y]
-            return hit_strip(row.line, row.place, self._bars.get(row.turn.role, self._bars[""]))
-        if self._rows:
-            row = self._rows[-1]
-            return Strip([Segment("", Style(meta={"offset": (len(row.line.text), row.place)}))])
-        return Strip.blank(self.size.width)
+        return self._prepare().hit(self._rows, y)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The painted rows; borders and padding are not drawn."""
@@ -432,36 +383,10 @@ class Transcript(ScrollView, can_focus=True):
             self.post_message(self.LinkClicked(str(href)))
         elif meta.get(COPY) and event.y < len(self._rows):
             row = self._rows[event.y]
-            self.post_message(self.CopyRequested(row.line.code or self._fence_text(row.turn, row.block), "code"))
-
-    def _fence_text(self, turn: TurnRecord, block: Block) -> str:
-        """The whole code of the fence that `block` is the first piece of."""
-        lines: list[str] = []
-        for piece in turn.body[turn.body.index(block) :]:
-            if piece.kind != "fence" or piece.fence is None or (lines and piece.fence.first):
-                break
-            lines.extend(fence_code(piece))
-            if piece.fence.last:
-                break
-        return "\n".join(lines)
-
-    def last_code(self) -> str | None:
-        """The code block nearest above the bottom of the screen, else the last one of all."""
-        seen = [row for row in self._rows if row.block.kind == "fence"]
-        if seen:
-            turn, block = seen[-1].turn, seen[-1].block
-            while block.fence is not None and not block.fence.first and block.previous is not None:
-                block = block.previous
-            return self._fence_text(turn, block)
-        for turn in reversed(self.document.turns):
-            turn.cut()
-            for block in reversed(turn.body):
-                if block.kind == "fence" and block.fence is not None and block.fence.first:
-                    return self._fence_text(turn, block)
-        return None
+            self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "code"))
 
     def action_copy_code(self) -> None:
-        code = self.last_code()
+        code = last_code(self.document, self._rows)
         if code is not None:
             self.post_message(self.CopyRequested(code, "code"))
 
@@ -478,10 +403,6 @@ class Transcript(ScrollView, can_focus=True):
     def selection_updated(self, selection: Selection | None) -> None:
         """Repaint the rows whose selection changed."""
         self._draw()
-
-
-def _blank(width: int, base: Style, edge: Segment) -> Strip:
-    return Strip([Segment(" " * (width - 1), base), edge], width)
 
 
 def _regions(rows: list[int], width: int) -> list[Region]:

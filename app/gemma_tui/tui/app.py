@@ -1,0 +1,240 @@
+"""The terminal UI as a whole: opens a session, follows its engine, and leaves nothing behind when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from textual import work
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from gemma_backend.types import EngineFailed, EngineReady, EngineState, GemmaError, PhaseChanged
+from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
+from gemma_tui.tui.screens.main import MainScreen
+from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
+
+if TYPE_CHECKING:
+    from gemma_backend.session.session import Session
+
+QUIT_AGAIN_SECONDS = 2.0
+
+
+class GemmaApp(App[int]):
+    """One terminal, one session; the result of `run()` is the exit code."""
+
+    CSS_PATH = "styles/gemma.tcss"
+    TITLE = "gemma-tui"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit, and stop the engine that was started here", show=False, priority=True),
+        Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
+        Binding("ctrl+t", "theme", "Switch between dark and light"),
+        Binding("f1", "keys", "Show every key"),
+    ]
+
+    def __init__(
+        self,
+        wanted: Wanted | None = None,
+        *,
+        opener: Opener = open_session,
+        theme: str = DARK.name,
+        board: bool = True,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__()
+        self.wanted = wanted or Wanted()
+        self.session: Session | None = None
+        self.bug_log: str | None = None
+        self.context_length: int | None = None
+        self._opener = opener
+        self._now = now
+        self._opening_failed = False
+        self._quitting = False
+        self._interrupted_at = float("-inf")
+        self._state_since = now()
+        self._last_state: EngineState = "starting"
+        self.main = MainScreen(board=board, now=now)
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = theme if theme in self.available_themes else DARK.name
+
+    @classmethod
+    def asked_for(
+        cls,
+        *,
+        url: str | None,
+        api_key_file: str | None,
+        ca_file: str | None,
+        insecure: bool,
+        model: str | None,
+        profile: str | None,
+        yes: bool,
+    ) -> Self:
+        """The app for what the command line asked for."""
+        return cls(Wanted(url, api_key_file, ca_file, insecure, model, profile, yes))
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return variable_defaults()
+
+    def get_default_screen(self) -> MainScreen:
+        return self.main
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.open)
+
+    # -- the session
+
+    @property
+    def state(self) -> EngineState:
+        """The engine's state; while a session is still being chosen it is starting."""
+        if self._quitting:
+            return "stopping"
+        if self.session is None:
+            return "failed" if self._opening_failed else "starting"
+        return "starting" if self.session.state == "stopped" else self.session.state
+
+    @property
+    def state_seconds(self) -> float:
+        """For how long the state has been what it is."""
+        if self.state != self._last_state:
+            self._last_state, self._state_since = self.state, self._now()
+        return self._now() - self._state_since
+
+    @work(exclusive=True, group="open")
+    async def open(self) -> None:
+        """Choose what to talk to and begin to bring it up; a doubt becomes a screen, a failure a sentence."""
+        self._opening_failed = False
+        try:
+            opening = await self._opener(self.wanted)
+        except GemmaError as error:
+            self._opening_failed = True
+            self.main.fail(str(error))
+            return
+        match opening:
+            case Opened():
+                await self._use(opening)
+            case ChooseModel(models=models):
+                from gemma_tui.tui.screens.models import ModelScreen
+
+                model = await self.push_screen_wait(ModelScreen(models))
+                if model is None:
+                    await self.action_quit()
+                else:
+                    self.wanted = self.wanted.with_model(model)
+                    self.open()
+            case SetUpNeeded():
+                from gemma_tui.tui.screens.setup import SetUpScreen
+
+                chosen = await self.push_screen_wait(SetUpScreen(opening, self.wanted))
+                if chosen is None:
+                    await self.action_quit()
+                else:
+                    self.wanted = chosen
+                    self.open()
+
+    async def start_again(self) -> None:
+        """Try once more what failed."""
+        if self.session is None:
+            self.open()
+        else:
+            await self.session.start()
+            self.main.changed()
+
+    async def _use(self, opened: Opened) -> None:
+        self.session = opened.session
+        self.main.introduce(opened)
+        await self.session.start()
+        self.follow(self.session)
+        # The OpenAI client takes half a second to import; the first prompt should not wait for it.
+        self.run_worker(asyncio.to_thread(_import_client), group="import")
+
+    @work(group="follow")
+    async def follow(self, session: Session) -> None:
+        """Hand every event of the engine to the screen."""
+        async for event in session.watch():
+            if isinstance(event, EngineReady):
+                await self._learn_context(session)
+            if isinstance(event, PhaseChanged | EngineReady | EngineFailed) or not self._quitting:
+                self.main.take(event)
+
+    async def _learn_context(self, session: Session) -> None:
+        from gemma_backend.endpoint.probe import offers
+
+        offer = session.offer
+        if offer is None and session.endpoint is not None:
+            with suppress(GemmaError):
+                offer = await offers(session.endpoint)
+        for model in offer.models if offer else ():
+            if model.id == session.model:
+                self.context_length = model.max_model_len
+
+    # -- leaving
+
+    async def action_quit(self) -> None:
+        """Stop the engine that was started here, visibly, then leave."""
+        if self._quitting:
+            return
+        self._quitting = True
+        self.main.changed()
+        self.leave()
+
+    @work(exclusive=True, group="leave")
+    async def leave(self) -> None:
+        """Close the session and end the app."""
+        if self.session is not None:
+            await self.session.close()
+        self.exit(0)
+
+    async def action_interrupt(self) -> None:
+        """Copy a selection; otherwise stop the reply, and quit when pressed twice."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.screen.clear_selection()
+            return
+        if self._now() - self._interrupted_at < QUIT_AGAIN_SECONDS:
+            await self.action_quit()
+            return
+        self._interrupted_at = self._now()
+        await self.main.conversation.cancel()
+        self.main.notice.say("Press Ctrl+C once more to quit.")
+        self.set_timer(QUIT_AGAIN_SECONDS, self._forget_interrupt)
+
+    def _forget_interrupt(self) -> None:
+        if self.main.notice.message.startswith("Press Ctrl+C"):
+            self.main.notice.close()
+
+    # -- the rest
+
+    def action_theme(self) -> None:
+        """Dark to light and back; from any other theme to ours of the same kind."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def action_keys(self) -> None:
+        """Show every key."""
+        from gemma_tui.tui.screens.keys import KeysScreen
+
+        if not isinstance(self.screen, KeysScreen):
+            self.push_screen(KeysScreen())
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug of ours: the traceback goes to the log without variables, and the terminal is given back."""
+        from gemma_backend.config.log import log_bug
+
+        if self.bug_log is None:
+            # A worker's exception comes wrapped, with the real one inside.
+            self.bug_log = str(log_bug(getattr(error, "error", error)))
+            self._exception = error
+            self._exception_event.set()
+        self._return_code = 70
+        self._close_messages_no_wait()
+
+
+def _import_client() -> None:
+    importlib.import_module("gemma_backend.chat.client")
+    importlib.import_module("openai")

@@ -1,0 +1,109 @@
+"""Files on their way into a message: read off the event loop, then shown as chips, or refused in a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gemma_backend.types import AudioPart, BadInput, ImagePart, Part, TextPart
+from gemma_tui.tui.conversation import Spawn
+from gemma_tui.tui.transcript.furniture import Attachment
+from gemma_tui.tui.widgets.chips import PREVIEW_WIDTH, Chip, ChipBar
+from gemma_tui.tui.widgets.preview import Rows, part_detail, picture_rows, wave_rows
+
+TRANSCRIPT_PREVIEW = (28, 9)
+"""Columns and rows of a picture in the transcript."""
+
+
+class Attacher:
+    """Reads dropped files into `bar`; `refused` gets the sentence for a file that cannot be used."""
+
+    def __init__(
+        self, bar: ChipBar, refused: Callable[[str], None], spawn: Spawn, background: Callable[[], str]
+    ) -> None:
+        self._bar = bar
+        self._refused = refused
+        self._spawn = spawn
+        self._background = background
+        self._reading = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add_files(self, paths: Sequence[Path]) -> None:
+        """Begin to read each of `paths`."""
+        for path in paths:
+            chip = Chip(path.name)
+            self._bar.add(chip)
+            self._reading += 1
+            self._idle.clear()
+            self._spawn(self._read(chip, path))
+
+    def add_text(self, text: str) -> None:
+        """Attach a text that is too long for the composer."""
+        self._bar.add(Chip("pasted text", TextPart(text)))
+
+    async def settled(self) -> bool:
+        """Wait until every file was read; false where one was refused meanwhile."""
+        before = len(self._bar.chips)
+        await self._idle.wait()
+        return len(self._bar.chips) == before
+
+    async def _read(self, chip: Chip, path: Path) -> None:
+        try:
+            part, rows = await asyncio.to_thread(_load, path, self._background())
+        except BadInput as error:
+            self._bar.discard(chip.number)
+            self._refused(str(error))
+        else:
+            self._bar.replace(replace(chip, part=part, rows=rows))
+        finally:
+            self._reading -= 1
+            if not self._reading:
+                self._idle.set()
+
+
+def _load(path: Path, background: str) -> tuple[ImagePart | AudioPart, Rows]:
+    from gemma_backend.media.load import load
+
+    part = load(path)
+    return part, preview(part, PREVIEW_WIDTH, 3, background)
+
+
+def preview(part: ImagePart | AudioPart, columns: int, rows: int, background: str) -> Rows:
+    """A picture in half blocks, or a clip's waveform."""
+    if isinstance(part, ImagePart):
+        return picture_rows(part, columns, rows, background)
+    return wave_rows(part.peaks, columns, rows, "")
+
+
+def message_parts(text: str, chips: Sequence[Chip]) -> tuple[Part, ...]:
+    """The message's parts: media first, as Gemma 4 was trained, then long texts, then what was typed."""
+    media = [chip.part for chip in chips if isinstance(chip.part, ImagePart | AudioPart)]
+    texts = [chip.part.text for chip in chips if isinstance(chip.part, TextPart)]
+    if text:
+        texts.append(text)
+    whole = "\n\n".join(texts)
+    return (*media, TextPart(whole)) if whole else tuple(media)
+
+
+def transcript_attachments(chips: Sequence[Chip], width: int, background: str) -> list[Attachment]:
+    """What the transcript shows of `chips`; decodes pictures, so call it off the event loop."""
+    columns, height = min(TRANSCRIPT_PREVIEW[0], max(8, width - 8)), TRANSCRIPT_PREVIEW[1]
+    shown = []
+    for chip in chips:
+        if isinstance(chip.part, ImagePart):
+            fitted = fitted_cells(chip.part, columns, height)
+            rows = picture_rows(chip.part, *fitted, background)
+            shown.append(Attachment(chip.name, part_detail(chip.part), "image", rows))
+        elif isinstance(chip.part, AudioPart):
+            rows = wave_rows(chip.part.peaks, columns, 2, "")
+            shown.append(Attachment(chip.name, part_detail(chip.part), "audio", rows))
+    return shown
+
+
+def fitted_cells(part: ImagePart, columns: int, rows: int) -> tuple[int, int]:
+    """The largest columns and rows within these that have the picture's shape; a cell holds two square pixels."""
+    scale = min(columns / max(1, part.width), rows * 2 / max(1, part.height))
+    return max(2, round(part.width * scale)), max(1, round(part.height * scale / 2))

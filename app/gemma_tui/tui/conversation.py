@@ -1,0 +1,231 @@
+"""Messages on their way: kept until the engine is ready, asked one after the other, their replies put on screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from gemma_backend.types import Delta, Failed, Finished, GemmaError, Part, StreamEvent, Usage
+
+if TYPE_CHECKING:
+    from gemma_backend.session.session import Session
+    from gemma_tui.tui.transcript.furniture import Attachment
+
+
+Spawn = Callable[[Coroutine[object, object, None]], object]
+"""Runs a coroutine beside everything else; what it raises must not be lost."""
+
+
+class View(Protocol):
+    """What a conversation needs of the transcript."""
+
+    def add_user(self, text: str, attachments: Sequence[Attachment], *, queued: bool) -> int:
+        """Show a message and return its turn."""
+
+    def mark_sent(self, turn: int) -> None:
+        """A message that was kept is on its way."""
+
+    def begin_reply(self) -> int:
+        """Show the beginning of a reply and return its turn."""
+
+    def append(self, turn: int, text: str, reasoning: str = "") -> None:
+        """Show more of a reply."""
+
+    def end_reply(self, turn: int, event: Finished | Failed, *, empty: bool) -> None:
+        """Show that a reply has ended, and how."""
+
+
+@dataclass(slots=True)
+class Message:
+    """A message that has not been answered yet."""
+
+    parts: tuple[Part, ...]
+    turn: int
+    turns_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the latest reply goes: seconds since it was asked for, tokens a second, tokens in the context."""
+
+    answering: bool = False
+    seconds: float = 0.0
+    rate: float | None = None
+    used: int | None = None
+
+
+class Meter:
+    """Measures one reply from its events; tokens are those that the server counts."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._asked = now()
+        self._first: tuple[float, int] | None = None
+        self._last: tuple[float, int] | None = None
+        self._used: int | None = None
+
+    def take(self, event: StreamEvent) -> None:
+        """Count `event`."""
+        if isinstance(event, Usage) and event.completion_tokens > 0:
+            point = (self._now(), event.completion_tokens)
+            self._first = self._first or point
+            self._last = point
+            self._used = event.prompt_tokens + event.completion_tokens
+
+    def pace(self, *, answering: bool) -> Pace:
+        """Where things stand."""
+        rate = None
+        if self._first and self._last and self._last[0] > self._first[0]:
+            rate = (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+        return Pace(answering, self._now() - self._asked, rate, self._used)
+
+
+class Conversation:
+    """The messages of one screen and the task that sends them; everything runs in the screen's event loop."""
+
+    def __init__(
+        self, view: View, changed: Callable[[], None], spawn: Spawn, now: Callable[[], float] = monotonic
+    ) -> None:
+        self.session: Session | None = None
+        self.waiting: list[Message] = []
+        self.unanswered: Message | None = None
+        self._view = view
+        self._changed = changed
+        self._spawn = spawn
+        self._now = now
+        self._meter: Meter | None = None
+        self._pace = Pace()
+        self._sending = False
+
+    @property
+    def answering(self) -> bool:
+        """Whether a reply is on its way."""
+        return self._meter is not None
+
+    @property
+    def pace(self) -> Pace:
+        """How the reply in flight goes, or how the last one went."""
+        return self._meter.pace(answering=True) if self._meter else self._pace
+
+    def attach(self, session: Session) -> None:
+        """Use `session` from now on; what waits is sent when it is ready."""
+        self.session = session
+        self.pump()
+
+    def submit(self, text: str, parts: Sequence[Part], attachments: Sequence[Attachment]) -> None:
+        """Show a message and send it as soon as that can be."""
+        ready = self.session is not None and self.session.state == "ready"
+        self.unanswered = None
+        turn = self._view.add_user(text, attachments, queued=not ready)
+        self.waiting.append(Message(tuple(parts), turn))
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what waits, unless that is being done."""
+        if self.session is not None and self.waiting and not self._sending:
+            self._sending = True
+            self._spawn(self._send_all(self.session))
+        self._changed()
+
+    def ask_again(self) -> bool:
+        """Send the message that got no answer once more; whether there was one."""
+        message = self.unanswered
+        if message is None or self.session is None or self.answering:
+            return False
+        if message.turns_before is not None:
+            del self.session.turns[message.turns_before :]
+        self.unanswered = None
+        self.waiting.insert(0, message)
+        self.pump()
+        return True
+
+    def forget(self) -> None:
+        """Begin anew: nothing waits, and the model knows nothing of what was said."""
+        self.waiting.clear()
+        self.unanswered = None
+        self._pace = Pace()
+        if self.session is not None:
+            self.session.turns.clear()
+        self._changed()
+
+    async def cancel(self) -> bool:
+        """End the reply in flight; whether there was one."""
+        if self.session is None or not self.answering:
+            return False
+        await self.session.cancel()
+        return True
+
+    async def complete(self, prompt: str, show: Callable[[str], None]) -> Finished | Failed:
+        """Continue `prompt`, giving each piece of text to `show`; returns how it ended."""
+        assert self.session is not None
+        self._begin()
+        last: Finished | Failed = Failed("The reply ended without a word from the server.")
+        try:
+            async with _closing(self.session.complete(prompt)) as events:
+                async for event in events:
+                    self._count(event)
+                    if isinstance(event, Delta):
+                        show(event.text)
+                    elif isinstance(event, Finished | Failed):
+                        last = event
+        finally:
+            self._end()
+        return last
+
+    async def _send_all(self, session: Session) -> None:
+        try:
+            while self.waiting:
+                await session.wait_ready()
+                message = self.waiting.pop(0)
+                self._view.mark_sent(message.turn)
+                await self._ask(session, message)
+        except GemmaError:
+            # What waits stays; the screen shows why, and a retry sends it.
+            pass
+        finally:
+            self._sending = False
+        self._changed()
+
+    async def _ask(self, session: Session, message: Message) -> None:
+        message.turns_before = len(session.turns)
+        self._begin()
+        turn = self._view.begin_reply()
+        empty, ended = True, False
+        try:
+            async with _closing(session.chat(message.parts)) as events:
+                async for event in events:
+                    self._count(event)
+                    if isinstance(event, Delta):
+                        empty = empty and not event.text
+                        self._view.append(turn, event.text, event.reasoning)
+                    elif isinstance(event, Finished | Failed):
+                        ended = True
+                        if isinstance(event, Failed):
+                            self.unanswered = message
+                        self._view.end_reply(turn, event, empty=empty)
+        finally:
+            if not ended:
+                self._view.end_reply(turn, Finished("abort"), empty=empty)
+            self._end()
+
+    def _begin(self) -> None:
+        self._meter = Meter(self._now)
+        self._changed()
+
+    def _count(self, event: StreamEvent) -> None:
+        if self._meter is not None:
+            self._meter.take(event)
+
+    def _end(self) -> None:
+        if self._meter is not None:
+            self._pace = self._meter.pace(answering=False)
+        self._meter = None
+        self._changed()
+
+
+def _closing(events: AsyncIterator[StreamEvent]) -> aclosing[AsyncGenerator[StreamEvent]]:
+    assert isinstance(events, AsyncGenerator)
+    return aclosing(events)

@@ -1,0 +1,137 @@
+"""From what the command line asks for to a session: chosen here, off the event loop, with every doubt made a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from gemma_backend.types import Endpoint, ModelInfo
+
+if TYPE_CHECKING:
+    from gemma_backend.config.profiles import Profile
+    from gemma_backend.config.settings import Settings
+    from gemma_backend.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asked for; None was not given."""
+
+    url: str | None = None
+    api_key_file: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    model: str | None = None
+    profile: str | None = None
+    yes: bool = False
+
+    def on(self, url: str) -> Wanted:
+        """The same for an endpoint elsewhere."""
+        return replace(self, url=url, profile=None)
+
+    def with_profile(self, name: str) -> Wanted:
+        """The same for an engine of our own."""
+        return replace(self, url=None, profile=name)
+
+    def with_model(self, model: str) -> Wanted:
+        """The same with one of several models chosen."""
+        return replace(self, model=model)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, not yet started; `title` and `why` say what it is, `warnings` what should be known about it."""
+
+    session: Session
+    title: str
+    why: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseModel:
+    """The endpoint serves several models and none was named."""
+
+    endpoint: Endpoint
+    models: tuple[ModelInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpNeeded:
+    """Something has to be installed or fetched first; `profile` is the one that would be started, `why` a sentence."""
+
+    profile: str
+    why: str
+    lacks: tuple[str, ...] = field(default=())
+
+
+Opening = Opened | ChooseModel | SetUpNeeded
+Opener = Callable[[Wanted], Awaitable[Opening]]
+
+
+async def open_session(wanted: Wanted) -> Opening:
+    """Choose endpoint or profile; raises GemmaError with a sentence where neither can be used."""
+    settings = await asyncio.to_thread(_settings, wanted)
+    if wanted.url is not None:
+        return await _on_endpoint(wanted, wanted.url, settings)
+    profile, why = await asyncio.to_thread(_profile, settings)
+    from gemma_backend.session.session import Session
+
+    if profile.url is None:
+        lacks = await asyncio.to_thread(_lacking, profile)
+        if lacks:
+            return SetUpNeeded(profile.name, why, lacks)
+    title = profile.title or profile.name
+    return Opened(Session.for_profile(profile, settings), f"{title} · {profile.served_name or profile.url}", why)
+
+
+async def _on_endpoint(wanted: Wanted, url: str, settings: Settings) -> Opening:
+    from gemma_backend.endpoint.address import find_key, key_warning, parse_url, place
+    from gemma_backend.endpoint.probe import offers
+    from gemma_backend.session.session import Session
+
+    key = await asyncio.to_thread(find_key, wanted.api_key_file)
+    endpoint = parse_url(url, api_key=key, ca_file=wanted.ca_file, insecure=wanted.insecure)
+    warning = key_warning(endpoint)
+    if wanted.model is None:
+        offer = await offers(endpoint)
+        if len(offer.models) > 1:
+            return ChooseModel(endpoint, offer.models)
+    session = Session.for_endpoint(endpoint, wanted.model, settings)
+    return Opened(session, place(endpoint), "An endpoint elsewhere.", (warning,) if warning else ())
+
+
+def _settings(wanted: Wanted) -> Settings:
+    from gemma_backend.config.settings import load
+
+    return load({"profile": wanted.profile}).settings
+
+
+def _profile(settings: Settings) -> tuple[Profile, str]:
+    from gemma_backend.config.profiles import load_profile
+
+    if settings.profile != "auto":
+        return load_profile(settings.profile), ""
+    from gemma_backend.metrics.gpu import gpus
+    from gemma_backend.session.choose import default_profile
+
+    name, why = default_profile(gpus())
+    return load_profile(name), why
+
+
+def _lacking(profile: Profile) -> tuple[str, ...]:
+    from gemma_backend.runtime.find import find
+
+    from gemma_backend.checkpoint.locate import locate
+    from gemma_backend.types import BadInput, EngineError
+
+    lacks = []
+    if find(profile.runtime) is None:
+        lacks.append("runtime")
+    try:
+        locate(profile.checkpoint or "")
+    except (BadInput, EngineError):
+        lacks.append("checkpoint")
+    return tuple(lacks)

@@ -1,0 +1,1 @@
+"""Whole screens: the conversation, first-run set-up, the model picker and the keys."""

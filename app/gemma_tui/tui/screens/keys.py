@@ -1,0 +1,48 @@
+"""Every key, on one sheet."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from gemma_tui.tui.screens.sheet import SheetScreen
+
+_KEYS = (
+    ("Enter", "send the message"),
+    ("Ctrl+J, Shift+Enter", "new line in the message"),
+    ("Up, Down", "earlier and later messages, from the first and last line"),
+    ("Esc", "stop the reply; close a notice"),
+    ("Ctrl+R", "try again: start the engine, or ask once more"),
+    ("Backspace", "in an empty message: remove the last attachment"),
+    ("Shift+Tab", "to the attachments: Left, Right, Delete"),
+    ("F2, Ctrl+O", "chat or completion"),
+    ("Ctrl+G, Alt+Enter", "in completion: continue the document"),
+    ("PgUp, PgDn", "scroll the conversation"),
+    ("Ctrl+Up, Ctrl+Down", "previous and next turn"),
+    ("Ctrl+End", "to the end, and follow it"),
+    ("F3, Ctrl+S", "dashboard on and off"),
+    ("Ctrl+N", "new conversation"),
+    ("Ctrl+T", "dark or light"),
+    ("Ctrl+P", "every command, by name"),
+    ("Ctrl+C", "copy what is selected; twice: quit"),
+    ("Ctrl+Q", "quit, and stop the engine started here"),
+)
+
+
+class KeysScreen(SheetScreen[None]):
+    """What each key does."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1,q,enter", "away", "Close", show=False)]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="sheet") as sheet:
+            sheet.border_title = "Keys"
+            sheet.border_subtitle = "Esc closes"
+            width = max(len(key) for key, _ in _KEYS) + 2
+            lines = [Content.assemble((key.ljust(width), "bold $primary"), text) for key, text in _KEYS]
+            yield Static(Content("\n").join(lines))

@@ -1,0 +1,310 @@
+"""The main screen: transcript or completion document, composer, status line and dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher
+
+from gemma_backend.types import EngineFailed, EngineReady, EngineStopping, Failed, Finished, PhaseChanged
+from gemma_tui.tui.attaching import Attacher, message_parts, transcript_attachments
+from gemma_tui.tui.conversation import Conversation
+from gemma_tui.tui.talk_view import TalkView
+from gemma_tui.tui.transcript.view import Transcript
+from gemma_tui.tui.widgets.chips import ChipBar
+from gemma_tui.tui.widgets.completion import CompletionPad
+from gemma_tui.tui.widgets.composer import Composer
+from gemma_tui.tui.widgets.keybar import Key, KeyBar
+from gemma_tui.tui.widgets.notice import Notice
+from gemma_tui.tui.widgets.start_view import StartView
+from gemma_tui.tui.widgets.status import StatusBar
+
+if TYPE_CHECKING:
+    from gemma_tui.tui.app import GemmaApp
+    from gemma_tui.tui.opening import Opened
+
+WIDE = 100
+TICK_SECONDS = 0.25
+
+
+class MainScreen(Screen[None]):
+    """Where a person talks to the model."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop the reply", show=False),
+        Binding("f2,ctrl+o", "mode", "Switch between chat and completion"),
+        Binding("f3,ctrl+s", "board", "Show or hide the dashboard"),
+        Binding("ctrl+n", "new", "Begin a new conversation"),
+        Binding("ctrl+r", "again", "Try again: start the engine, or ask once more"),
+        Binding("ctrl+g,f5", "continue", "Continue the completion document"),
+        Binding("pageup", "page(-1)", "Scroll back", show=False, priority=True),
+        Binding("pagedown", "page(1)", "Scroll on", show=False, priority=True),
+        Binding("ctrl+up", "turn(-1)", "Go to the previous turn", show=False, priority=True),
+        Binding("ctrl+down", "turn(1)", "Go to the next turn", show=False, priority=True),
+        Binding("ctrl+end", "end", "Go to the end", show=False, priority=True),
+    ]
+
+    def __init__(self, *, board: bool, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.mode = "chat"
+        self.transcript = Transcript(id="transcript")
+        self.start_view = StartView(id="start", now=now)
+        self.chips = ChipBar(id="chips")
+        self.composer = Composer(id="composer")
+        self.pad = CompletionPad(id="pad")
+        self.notice = Notice(id="notice")
+        self.status = StatusBar(id="status")
+        self.keys = KeyBar(id="keys")
+        self.stage = ContentSwitcher(self.start_view, self.transcript, self.pad, id="stage", initial="start")
+        self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
+        self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
+        self._board = board
+        self._sending = False
+
+    @property
+    def gemma(self) -> GemmaApp:
+        """The app, by its own type."""
+        from gemma_tui.tui.app import GemmaApp
+
+        assert isinstance(self.app, GemmaApp)
+        return self.app
+
+    @property
+    def background_hex(self) -> str:
+        """The colour behind everything, for pictures that are partly transparent."""
+        return self.app.theme_variables.get("background", "#000000")[:7]
+
+    def compose(self) -> ComposeResult:
+        with Container(id="body"):
+            with Vertical(id="talk"):
+                yield self.stage
+                yield self.notice
+                yield self.chips
+                yield self.composer
+            yield Container(id="dashboard")
+        yield self.status
+        yield self.keys
+
+    def on_mount(self) -> None:
+        self.composer.border_title = "message"
+        self.composer.border_subtitle = "Enter sends · Ctrl+J new line"
+        self.pad.border_title = "completion"
+        self.pad.border_subtitle = "Ctrl+G or Alt+Enter continues · Esc stops"
+        self.composer.focus()
+        self.set_interval(TICK_SECONDS, self.tick)
+        self.changed()
+
+    def on_resize(self) -> None:
+        wide = self.size.width >= WIDE
+        self.set_class(wide, "-wide")
+        self.set_class(not wide, "-narrow")
+        self.set_class(self._board, "-board")
+
+    # -- the engine
+
+    def introduce(self, opened: Opened) -> None:
+        """A session was chosen: say which, and use it."""
+        self.start_view.introduce(opened.title, opened.why)
+        for warning in opened.warnings:
+            self.notice.say(warning, "warning", keys="Esc closes this")
+        self.conversation.attach(opened.session)
+        self.changed()
+
+    def take(self, event: object) -> None:
+        """Show an event of the engine."""
+        if isinstance(event, PhaseChanged | EngineReady | EngineFailed | EngineStopping):
+            self.start_view.take(event)
+        if isinstance(event, EngineFailed):
+            failure = event.failure
+            log = f"\nThe whole log: {failure.log_path}" if failure.log_path else ""
+            self.notice.say(failure.cause, "error", advice=f"{failure.advice}{log}".strip(), keys="Ctrl+R tries again")
+        elif isinstance(event, EngineReady) and self.notice.kind == "error":
+            self.notice.close()
+        self.changed()
+
+    def fail(self, sentence: str) -> None:
+        """Nothing could be opened: say why, and how to try again."""
+        self.start_view.fail()
+        self.notice.say(sentence, "error", keys="Ctrl+R tries again")
+        self.status.show(state="failed")
+
+    def refuse(self, sentence: str) -> None:
+        """Something that was dropped or asked for cannot be used."""
+        self.notice.say(sentence, "warning", keys="Esc closes this")
+
+    def tick(self) -> None:
+        """A quarter of a second has passed: times and rates move on, if anything is under way."""
+        state = self.status.standing.state
+        if state in ("starting", "stopping") or self.conversation.answering:
+            if self.stage.current == "start":
+                self.start_view.tick()
+            self.changed()
+
+    def changed(self) -> None:
+        """Bring status line and keys up to date."""
+        session, pace = self.conversation.session, self.conversation.pace
+        state = self.gemma.state
+        phase = self.start_view.current
+        elapsed = pace.seconds if pace.answering else self.gemma.state_seconds
+        self.status.show(
+            state=state,
+            phase=phase.name if phase else "",
+            elapsed=elapsed,
+            answering=pace.answering,
+            queued=len(self.conversation.waiting),
+            model=session.model if session else "",
+            mode=self.mode,
+            rate=pace.rate,
+            used=pace.used,
+            context=self.gemma.context_length,
+        )
+        keys = [Key("F1", "Keys", "app.keys")]
+        if pace.answering:
+            keys.insert(0, Key("Esc", "Stop", "screen.stop"))
+        if state == "failed" or self.conversation.unanswered:
+            keys.insert(0, Key("^R", "Retry", "screen.again"))
+        if self.mode == "completion":
+            keys.append(Key("^G", "Continue", "screen.continue"))
+        keys.append(Key("F2", "Chat" if self.mode == "completion" else "Completion", "screen.mode"))
+        keys += [Key("F3", "Dashboard", "screen.board"), Key("^N", "New", "screen.new")]
+        keys += [Key("^T", "Theme", "app.theme"), Key("^Q", "Quit", "app.quit")]
+        self.keys.keys = tuple(keys)
+
+    # -- messages
+
+    @on(Composer.Submitted)
+    async def submit(self, message: Composer.Submitted) -> None:
+        if self._sending or not (message.text.strip() or self.chips.chips):
+            return
+        self._sending = True
+        try:
+            if not await self.attacher.settled():
+                return
+            chips = self.chips.chips
+            attachments = await asyncio.to_thread(
+                transcript_attachments, chips, self.transcript.size.width or 80, self.background_hex
+            )
+        finally:
+            self._sending = False
+        text = message.text
+        pasted = [chip.detail for chip in chips if chip.name == "pasted text"]
+        shown = "\n".join([text, *(f"[pasted text: {detail}]" for detail in pasted)]).strip("\n")
+        self.composer.taken()
+        self.chips.chips = ()
+        self.stage.current = "transcript"
+        if self.notice.kind == "warning":
+            self.notice.close()
+        self.conversation.submit(shown, message_parts(text, chips), attachments)
+
+    @on(Composer.FilesDropped)
+    def drop(self, message: Composer.FilesDropped) -> None:
+        self.attacher.add_files(message.paths)
+
+    @on(Composer.LongPaste)
+    def keep_long_paste(self, message: Composer.LongPaste) -> None:
+        self.attacher.add_text(message.text)
+
+    @on(Composer.LastChipUnwanted)
+    def remove_last_chip(self) -> None:
+        self.chips.remove_last()
+
+    @on(ChipBar.Left)
+    def back_to_message(self) -> None:
+        self.composer.focus()
+
+    @on(KeyBar.Clicked)
+    async def run_key(self, message: KeyBar.Clicked) -> None:
+        await self.run_action(message.action)
+
+    @on(CompletionPad.Continue)
+    def continue_document(self, message: CompletionPad.Continue) -> None:
+        if self.conversation.session is None or self.conversation.answering:
+            self.refuse("Wait for the engine, or for the reply that is under way; the document stays as it is.")
+            return
+        self.complete(message.prompt)
+
+    @work
+    async def complete(self, prompt: str) -> None:
+        """Continue the document in place."""
+        self.pad.begin()
+        try:
+            last = await self.conversation.complete(prompt, self.pad.append)
+        finally:
+            self.pad.finish()
+        self.changed()
+        if isinstance(last, Failed):
+            self.notice.say(last.message, "error", keys="Ctrl+G tries again, Esc closes this")
+        elif isinstance(last, Finished) and last.reason == "length":
+            self.notice.say("The limit of tokens was reached.", keys="Ctrl+G goes on, Esc closes this")
+
+    # -- actions
+
+    async def action_stop(self) -> None:
+        if not await self.conversation.cancel():
+            self.notice.close()
+        if self.mode == "chat":
+            self.composer.focus()
+
+    def action_mode(self) -> None:
+        self.mode = "completion" if self.mode == "chat" else "chat"
+        completion = self.mode == "completion"
+        self.composer.display = not completion
+        self.chips.display = not completion
+        talked = bool(self.transcript.document.turns)
+        self.stage.current = "pad" if completion else "transcript" if talked else "start"
+        (self.pad if completion else self.composer).focus()
+        self.changed()
+
+    def action_board(self) -> None:
+        self._board = not self._board
+        self.set_class(self._board, "-board")
+
+    async def action_new(self) -> None:
+        await self.conversation.cancel()
+        self.conversation.forget()
+        self.transcript.clear()
+        self.notice.close()
+        if self.mode == "completion":
+            self.pad.put("")
+        else:
+            self.stage.current = "start"
+            self.composer.focus()
+
+    async def action_again(self) -> None:
+        if self.gemma.state == "failed":
+            self.notice.close()
+            self.start_view.begin()
+            await self.gemma.start_again()
+            self.conversation.pump()
+        elif not self.conversation.ask_again():
+            self.refuse("There is nothing to try again.")
+
+    def action_continue(self) -> None:
+        if self.mode == "completion":
+            self.pad.ask()
+
+    def action_page(self, direction: int) -> None:
+        if self.mode == "completion":
+            (self.pad.action_cursor_page_up if direction < 0 else self.pad.action_cursor_page_down)()
+        elif direction < 0:
+            self.transcript.action_page_up()
+        else:
+            self.transcript.action_page_down()
+
+    def action_turn(self, direction: int) -> None:
+        self.transcript.jump_turn(direction)
+
+    def action_end(self) -> None:
+        self.transcript.follow_end()
+
+    @on(Transcript.CopyRequested)
+    def copy(self, message: Transcript.CopyRequested) -> None:
+        self.app.copy_to_clipboard(message.text)
+        self.notice.say(f"Copied {message.what}.", keys="Esc closes this")

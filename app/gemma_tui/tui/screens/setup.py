@@ -1,0 +1,195 @@
+"""First run: what was found on this machine, what can be set up at which cost, and its installation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input, Static
+
+from gemma_backend.text.clean import clean
+from gemma_backend.types import EngineError, GemmaError
+from gemma_tui.tui.opening import SetUpNeeded, Wanted
+from gemma_tui.tui.screens.sheet import SheetScreen
+from gemma_tui.tui.widgets.choice_list import ChoiceList, Item
+from gemma_tui.tui.widgets.preview import size_words
+from gemma_tui.tui.widgets.progress_line import ProgressLine
+
+if TYPE_CHECKING:
+    from gemma_backend.session.setup import Choice, Survey
+
+GIB = 1 << 30
+Report = Callable[[float, str], None]
+
+
+class SetUpScreen(SheetScreen[Wanted | None]):
+    """The result is what to open once everything is there; None where the person would rather leave."""
+
+    def __init__(self, needed: SetUpNeeded, wanted: Wanted) -> None:
+        super().__init__()
+        self._needed = needed
+        self._wanted = wanted
+        self._choices: list[Choice] = []
+        self._working = False
+        self._cancelled = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="sheet") as sheet:
+            sheet.border_title = "Set up gemma-tui"
+            yield Static("Looking at this machine …", id="found", classes="muted", markup=False)
+            yield ChoiceList(id="choices")
+            address = Input(id="address", placeholder="http://host:8000/v1", compact=True)
+            address.display = False
+            yield address
+            yield ProgressLine(id="progress")
+            yield Static("", id="message", classes="gap", markup=False)
+
+    def on_mount(self) -> None:
+        self._hint("Esc quits")
+        self.look()
+
+    @work
+    async def look(self) -> None:
+        """Look at the machine and offer what is possible."""
+        from gemma_backend.session.setup import choices, survey
+
+        found = await asyncio.to_thread(survey)
+        self._choices = choices(found)
+        self.query_one("#found", Static).update("\n".join(found_lines(found)))
+        self.offer()
+        wanted = self._preselected()
+        if self._wanted.yes and wanted is not None and not self._choices[wanted].problem:
+            self.begin(self._choices[wanted])
+
+    def offer(self) -> None:
+        """Show the choices, with the one that fits this machine chosen beforehand."""
+        items = [
+            Item(choice.title, choice_lines(choice), not choice.problem, "recommended" if choice.recommended else "")
+            for choice in self._choices
+        ]
+        choices = self.query_one(ChoiceList)
+        choices.show(items, self._preselected() or 0)
+        choices.focus()
+        self._hint("Enter chooses · Esc quits")
+
+    @on(ChoiceList.Taken)
+    def take(self, message: ChoiceList.Taken) -> None:
+        if self._working:
+            return
+        choice = self._choices[message.index]
+        if choice.key == "attach":
+            address = self.query_one("#address", Input)
+            address.display = True
+            address.focus()
+            self._say("The server's address; a key comes from GEMMA_TUI_API_KEY or --api-key-file.")
+        else:
+            self.begin(choice)
+
+    @on(Input.Submitted)
+    def attach(self, message: Input.Submitted) -> None:
+        from gemma_backend.endpoint.address import parse_url
+
+        try:
+            parse_url(message.value)
+        except GemmaError as error:
+            self._say(str(error), error=True)
+        else:
+            self.dismiss(self._wanted.on(message.value))
+
+    @work(exclusive=True)
+    async def begin(self, choice: Choice) -> None:
+        """Install what the choice lacks; nothing is fetched before this."""
+        self._working, self._cancelled = True, False
+        self.query_one(ChoiceList).disabled = True
+        self._hint("Esc stops; what was fetched is kept")
+        progress = self.query_one(ProgressLine)
+        progress.show(0.0, "beginning")
+        self._say("")
+
+        def report(fraction: float, text: str) -> None:
+            self.app.call_from_thread(progress.show, fraction, text)
+
+        try:
+            await asyncio.to_thread(self._install, choice, report)
+        except GemmaError as error:
+            self._say("Stopped. Choose again to go on from there." if self._cancelled else str(error), error=True)
+            progress.hide()
+            self.offer()
+        else:
+            assert choice.profile is not None
+            self.dismiss(self._wanted.with_profile(choice.profile))
+        finally:
+            self._working = False
+            self.query_one(ChoiceList).disabled = False
+            self.query_one(ChoiceList).focus()
+
+    def action_away(self) -> None:
+        address = self.query_one("#address", Input)
+        if self._working:
+            self._cancelled = True
+            self._say("Stopping …")
+        elif address.display and address.has_focus:
+            address.display = False
+            self._say("")
+            self.query_one(ChoiceList).focus()
+        else:
+            self.dismiss(None)
+
+    def _install(self, choice: Choice, report: Report) -> None:
+        """Runs in a thread; raises GemmaError with a sentence."""
+        if choice.device is not None:
+            from gemma_backend.runtime.install import Progress, install
+
+            def step(progress: Progress) -> None:
+                report(progress.fraction, progress.text)
+
+            install(choice.device, progress=step, cancelled=lambda: self._cancelled)
+        if self._cancelled:
+            raise EngineError("Stopped.")
+
+    def _preselected(self) -> int | None:
+        for index, choice in enumerate(self._choices):
+            if choice.profile == self._needed.profile and not choice.problem:
+                return index
+        return next((index for index, choice in enumerate(self._choices) if choice.recommended), None)
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        message = self.query_one("#message", Static)
+        message.update(clean(text))
+        message.set_class(error, "error")
+
+    def _hint(self, text: str) -> None:
+        self.query_one("#sheet").border_subtitle = text
+
+
+def found_lines(found: Survey) -> list[str]:
+    """What was found, a line each."""
+    lines = []
+    for gpu in found.gpus:
+        memory = f", {gpu.free / GIB:.1f} GiB free" if gpu.free is not None else ""
+        lines.append(f"GPU      {clean(gpu.name, keep_newlines=False)}{memory}")
+    if not found.gpus:
+        lines.append("GPU      no NVIDIA GPU found")
+    if found.memory is not None:
+        lines.append(f"Memory   {found.memory.available / GIB:.1f} of {found.memory.total / GIB:.1f} GiB free")
+    lines.append(f"Disk     {size_words(found.disk_free)} free at {clean(found.folder, keep_newlines=False)}")
+    lines += [f"vLLM     {clean(runtime, keep_newlines=False)}" for runtime in found.runtimes or ("none installed",)]
+    return lines
+
+
+def choice_lines(choice: Choice) -> tuple[str, ...]:
+    """What a choice is and costs, or why it is not open."""
+    if choice.problem:
+        return (choice.problem,)
+    costs = []
+    if choice.download_bytes:
+        costs.append(f"{size_words(choice.download_bytes)} to fetch")
+    if choice.disk_bytes:
+        costs.append(f"{size_words(choice.disk_bytes)} on disk")
+    if choice.licence:
+        costs.append(choice.licence)
+    return (choice.detail, " · ".join(costs)) if costs else (choice.detail,)

@@ -1,0 +1,101 @@
+"""Where messages are written: Enter sends, another Enter breaks the line, pasted files and long texts become chips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import events
+from textual.message import Message
+
+from gemma_tui.tui.widgets.plain_area import PlainArea, terminal_newlines
+
+LONG_PASTE_CHARACTERS = 4_000
+LONG_PASTE_LINES = 40
+HISTORY_KEPT = 500
+
+_NEWLINE_KEYS = frozenset({"shift+enter", "ctrl+j", "alt+enter", "ctrl+enter"})
+
+
+class Composer(PlainArea):
+    """The message being written."""
+
+    @dataclass
+    class Submitted(Message):
+        """Enter was pressed; the text is still in the composer until `taken()` is called."""
+
+        text: str
+
+    @dataclass
+    class FilesDropped(Message):
+        """Paths were dropped or pasted; `text` is what the terminal sent for them."""
+
+        paths: list[Path]
+        text: str
+
+    @dataclass
+    class LongPaste(Message):
+        """A text was pasted that is too long to look at in the composer."""
+
+        text: str
+
+    @dataclass
+    class LastChipUnwanted(Message):
+        """Backspace was pressed in an empty composer."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, placeholder="Write a message, or drop a picture or a clip here")
+        self._history: list[str] = []
+        self._place = 0
+        self._draft = ""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            self._take(event)
+            self.post_message(self.Submitted(self.text))
+        elif event.key in _NEWLINE_KEYS:
+            self._take(event)
+            self.type_in("\n")
+        elif event.key == "up" and self.cursor_at_first_line and self._history and self._place > 0:
+            self._take(event)
+            self._recall(self._place - 1)
+        elif event.key == "down" and self.cursor_at_last_line and self._place < len(self._history):
+            self._take(event)
+            self._recall(self._place + 1)
+        elif event.key == "backspace" and self.document.end == (0, 0):
+            self._take(event)
+            self.post_message(self.LastChipUnwanted())
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        from gemma_backend.media.paste import paths_in
+
+        text = terminal_newlines(event.text)
+        paths = paths_in(text)
+        if paths:
+            self.post_message(self.FilesDropped(paths, text))
+        elif len(text) > LONG_PASTE_CHARACTERS or text.count("\n") > LONG_PASTE_LINES:
+            self.post_message(self.LongPaste(text))
+        else:
+            self.type_in(text)
+
+    def taken(self) -> None:
+        """What was written is on its way: remember it for the up key and start with an empty composer."""
+        text = self.text
+        if text.strip() and (not self._history or self._history[-1] != text):
+            self._history = [*self._history, text][-HISTORY_KEPT:]
+        self._place = len(self._history)
+        self._draft = ""
+        self.load_text("")
+
+    def _recall(self, place: int) -> None:
+        if self._place == len(self._history):
+            self._draft = self.text
+        self._place = place
+        self.put(self._history[place] if place < len(self._history) else self._draft)
+
+    @staticmethod
+    def _take(event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()

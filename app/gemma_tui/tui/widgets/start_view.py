@@ -1,0 +1,150 @@
+"""What the main area shows before the first message: what is starting and how far it is, then how to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gemma_backend.text.clean import clean
+from gemma_backend.types import (
+    EngineEvent,
+    EngineFailed,
+    EngineReady,
+    EngineStopped,
+    EngineStopping,
+    LogLine,
+    Phase,
+    PhaseChanged,
+)
+from gemma_tui.tui.widgets.text_cells import fit, wrap
+
+Line = list[tuple[str, str]]
+_TIPS = (
+    ("Enter", "sends, Ctrl+J or Shift+Enter begins a new line"),
+    ("Drop", "a picture or a clip on the window, or paste its path"),
+    ("F2", "switches between chat and completion"),
+    ("F1", "shows every key"),
+)
+
+
+class StartView(Widget):
+    """The engine's start as a list of phases with their times, and a few words on how to begin."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "start--title", "start--text", "start--muted", "start--done", "start--now", "start--error",
+    }  # fmt: skip
+
+    def __init__(self, *, id: str | None = None, now: Callable[[], float] = monotonic) -> None:
+        super().__init__(id=id)
+        self.phases: list[Phase] = []
+        self._now = now
+        self._began = now()
+        self._title = "gemma-tui"
+        self._subtitle = "setting out …"
+        self._state = "starting"
+        self._seconds: float | None = None
+
+    def introduce(self, title: str, subtitle: str) -> None:
+        """Say what is being started or reached, and why that."""
+        self._title, self._subtitle = clean(title, keep_newlines=False), clean(subtitle)
+        self.refresh()
+
+    def begin(self) -> None:
+        """A start begins: forget the phases of an earlier one."""
+        self.phases, self._state, self._seconds, self._began = [], "starting", None, self._now()
+        self.refresh()
+
+    def take(self, event: EngineEvent) -> None:
+        """Show what `event` means."""
+        match event:
+            case PhaseChanged(phase=phase):
+                if self.phases and self.phases[-1].name == phase.name:
+                    self.phases[-1] = phase
+                else:
+                    self._end_last(phase.start_s)
+                    self.phases.append(phase)
+            case EngineReady(seconds=seconds):
+                self._end_last(None)
+                self._state, self._seconds = "ready", seconds
+            case EngineFailed():
+                self._state = "failed"
+            case EngineStopping() | EngineStopped():
+                self._state = "stopped"
+            case LogLine():
+                return
+        self.refresh()
+
+    def fail(self) -> None:
+        """Nothing is being started any more, because of an error that is shown elsewhere."""
+        self._state = "failed"
+        self.refresh()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start began."""
+        return self._now() - self._began
+
+    @property
+    def current(self) -> Phase | None:
+        """The phase that the start is in."""
+        return self.phases[-1] if self.phases and self._state == "starting" else None
+
+    def tick(self) -> None:
+        """Time has passed: the running phase's time is drawn again."""
+        if self._state == "starting":
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Row `y`; what does not fit is left out from the end of the phases, never the title."""
+        lines = self._lines()
+        width = self.size.width
+        line = lines[y] if y < len(lines) else []
+        segments = [Segment(text, self.get_component_rich_style(f"start--{name}")) for text, name in line]
+        return Strip(segments).adjust_cell_length(width, self.get_component_rich_style("start--text"))
+
+    def _lines(self) -> list[Line]:
+        width = max(20, self.size.width)
+        head: list[Line] = [[(fit(self._title, width), "title")]]
+        head += [[(text, "muted")] for text in wrap(self._subtitle, width)[:3]]
+        head.append([])
+        tips = [[(f"{key:<7}", "now"), (fit(text, width - 7), "muted")] for key, text in _TIPS]
+        phases = self._phase_lines(width)
+        room = self.size.height - len(head) - len(tips) - 1
+        if self._state == "ready":
+            seconds = f" in {self._seconds:.0f} s" if self._seconds is not None else ""
+            phases = [[("● ", "done"), (f"ready{seconds}", "text")]]
+        elif room < 3:
+            tips, room = [], self.size.height - len(head)
+        if len(phases) > room:
+            phases = phases[len(phases) - max(1, room) :]
+        return [*head, *phases, [], *tips]
+
+    def _phase_lines(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        for index, phase in enumerate(self.phases):
+            last = index == len(self.phases) - 1
+            sign, style = ("✓ ", "done")
+            seconds = phase.seconds
+            if last and self._state == "starting" and seconds is None:
+                sign, style = "▸ ", "now"
+                seconds = max(0.0, self.elapsed - phase.start_s)
+            elif last and self._state == "failed":
+                sign, style = "✗ ", "error"
+            time = f"{seconds:8.1f} s" if seconds is not None else " " * 10
+            name = fit(clean(phase.name, keep_newlines=False), min(30, width - 14))
+            detail = fit(clean(phase.detail, keep_newlines=False), width - 44) if width > 54 else ""
+            lines.append([(sign, style), (name, "text"), (time, "muted"), (f"  {detail}".rstrip(), "muted")])
+        if not lines and self._state == "starting":
+            lines.append([("▸ ", "now"), (f"starting{self.elapsed:8.1f} s", "text")])
+        return lines
+
+    def _end_last(self, at: float | None) -> None:
+        if self.phases and self.phases[-1].seconds is None:
+            last = self.phases[-1]
+            end = at if at is not None else self.elapsed
+            self.phases[-1] = Phase(last.name, last.start_s, max(0.0, end - last.start_s), last.detail)
