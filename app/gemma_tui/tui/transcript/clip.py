@@ -1,10 +1,15 @@
-"""The text of a selection, taken from the document: rows that were wrapped come back as one line."""
+"""What copying gives, taken from the document: rows that were wrapped come back as one line, code as it was sent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.selection import Selection
 
-from gemma_tui.tui.transcript.window import Window, place
+from gemma_tui.tui.transcript.block import Block
+from gemma_tui.tui.transcript.document import Document, TurnRecord
+from gemma_tui.tui.transcript.layout import fence_code
+from gemma_tui.tui.transcript.window import Row, Window, place
 
 
 def selected_text(window: Window, selection: Selection) -> str:
@@ -37,3 +42,30 @@ def selected_text(window: Window, selection: Selection) -> str:
                     if whole:
                         parts.append(line.join)
     return "".join(parts).removesuffix("\n")
+
+
+def fence_text(turn: TurnRecord, block: Block) -> str:
+    """The whole code of the fence that `block` is a piece of."""
+    while block.fence is not None and not block.fence.first and block.previous is not None:
+        block = block.previous
+    lines: list[str] = []
+    for piece in turn.body[turn.body.index(block) :]:
+        if piece.fence is None or (piece.fence.first and piece is not block):
+            break
+        lines.extend(fence_code(piece))
+    return "\n".join(lines)
+
+
+def last_code(document: Document, rows: Sequence[Row]) -> str | None:
+    """The lowest code block on screen, else the last one of the document, else None."""
+    for row in reversed(rows):
+        if row.line.code:
+            return row.line.code
+        if row.block.kind == "fence":
+            return fence_text(row.turn, row.block)
+    for turn in reversed(document.turns):
+        turn.cut()
+        for block in reversed(turn.body):
+            if block.kind == "fence":
+                return fence_text(turn, block)
+    return None

@@ -169,13 +169,6 @@ class TurnRecord:
         self.finished = True
         self._update([])
 
-    def relabel(self, note: str) -> None:
-        """Change the note after the speaker's name."""
-        if self.head:
-            block = self.head[0]
-            block.data = clean(note, keep_newlines=False)
-            block.lines = None
-
     def notice(self, text: str, kind: NoticeKind) -> None:
         """Put a quiet line under the text."""
         block = notice_block(clean(text), kind, gap=len(self) > 0)

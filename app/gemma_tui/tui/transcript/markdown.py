@@ -99,15 +99,11 @@ class _Layout:
             token.type == "paragraph_open" and not token.hidden and token.level == tokens[start].level + 2
             for token in tokens[start:end]
         )
-        last = number + sum(
-            token.type == "list_item_open" and token.level == tokens[start].level + 1 for token in tokens[start:end]
-        )
-        width = len(str(last - 1)) + 2
         bullet = _BULLETS[min(self._depth, len(_BULLETS) - 1)] + " "
         position = start + 1
         while position < end:
             after = _matching(tokens, position)
-            mark = f"{number}. ".rjust(width) if ordered else bullet
+            mark = f"{number}. " if ordered else bullet
             blank = Prefix(" " * len(mark), self._palette["text"], True)
             if position > start + 1 and not tight:
                 self._rows.gap()

@@ -62,7 +62,7 @@ def select_in(strip: Strip, line: Line, start: int, end: int, style: Style) -> S
     return Strip.join([left, marked, right])
 
 
-def hit_strip(line: Line, number: int, bar: Segment) -> Strip:
+def hit_strip(line: Line, number: int) -> Strip:
     """The row with each character's place in its style's meta, as Textual looks for them under the mouse.
 
     Before the text each cell stands for the first character: what is left of a line selects from its start.

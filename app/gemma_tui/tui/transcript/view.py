@@ -149,11 +149,6 @@ class Transcript(ScrollView, can_focus=True):
         self._unseen = False
         self._draw()
 
-    def set_note(self, turn: int, note: str) -> None:
-        """Change the quiet words after the speaker's name; empty removes them."""
-        self.document.find(turn).relabel(note)
-        self._draw()
-
     def plain_text(self, turn: int) -> str:
         """A turn's text as it came, cleaned."""
         return self.document.find(turn).text

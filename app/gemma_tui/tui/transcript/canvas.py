@@ -1,0 +1,90 @@
+"""Paints the rows of a window: the turn's bar at the left, the text, a scrollbar of one column, a selection on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.selection import Selection
+from textual.strip import Strip
+
+from gemma_tui.tui.transcript.paint import MARGIN, hit_strip, paint_row, select_in
+from gemma_tui.tui.transcript.palette import Palette
+from gemma_tui.tui.transcript.window import Row
+
+_BARS = {"user": "\u258c", "system": "\u258f"}
+_TRACK, _THUMB = "\u2502", "\u2503"
+_MORE = " \u2193 new text below "
+
+
+class Canvas:
+    """Strips for one palette, `width` cells wide."""
+
+    def __init__(self, palette: Palette, selected: Callable[[], Style]) -> None:
+        self.palette = palette
+        self._selected = selected
+        base = palette["text"]
+        self._empty = Segment(" ", base)
+        self._track = Segment(_TRACK, palette["bar"])
+        self._thumb = Segment(_THUMB, palette["thumb"])
+        self._bar = Segment(" " * MARGIN, base)
+        self._bars = {role: Segment(bar.ljust(MARGIN), palette[role]) for role, bar in _BARS.items()}
+        self._blanks: dict[tuple[int, Segment], Strip] = {}
+
+    def paint(
+        self, rows: Sequence[Row], width: int, height: int, total: int, above: int, selection: Selection | None
+    ) -> list[Strip]:
+        """A strip for each of `height` rows; `total` and `above` are rows of the document, for the scrollbar.
+
+        A row that looks the same as before is the same object.
+        """
+        base = self.palette["text"]
+        first, last = thumb_rows(height, total, above)
+        strips: list[Strip] = []
+        for y in range(height):
+            edge = self._empty if last < 0 else self._thumb if first <= y < last else self._track
+            if y >= len(rows):
+                strips.append(self._blank(width, edge))
+                continue
+            row = rows[y]
+            strip = paint_row(row.line, width, self._bars.get(row.turn.role, self._bar), base, edge)
+            if selection is not None and (span := selection.get_span(row.place)) is not None:
+                strip = select_in(strip, row.line, *span, self._selected())
+            strips.append(strip)
+        return strips
+
+    def _blank(self, width: int, edge: Segment) -> Strip:
+        strip = self._blanks.get((width, edge))
+        if strip is None:
+            if len(self._blanks) > 16:
+                self._blanks.clear()
+            strip = Strip([Segment(" " * (width - 1), self.palette["text"]), edge], width)
+            self._blanks[(width, edge)] = strip
+        return strip
+
+    def marker(self, under: Strip) -> Strip:
+        """The last row while there is something new below it."""
+        width = under.cell_length
+        left = max(0, (width - cell_len(_MORE)) // 2)
+        mark = Strip([Segment(_MORE, self.palette["more"])])
+        return Strip.join([under.crop(0, left), mark, under.crop(left + cell_len(_MORE), width)]).crop(0, width)
+
+    def hit(self, rows: Sequence[Row], y: int) -> Strip:
+        """A row with each character's place in its meta; below the text, the place after the last character."""
+        if y < len(rows):
+            return hit_strip(rows[y].line, rows[y].place)
+        if rows:
+            last = rows[-1]
+            return Strip([Segment("", Style(meta={"offset": (len(last.line.text), last.place)}))])
+        return Strip([])
+
+
+def thumb_rows(height: int, total: int, above: int) -> tuple[int, int]:
+    """The first row of the scrollbar's thumb and the one after its last; -1 for both if everything is in view."""
+    if total <= height or height < 1:
+        return -1, -1
+    size = max(1, height * height // total)
+    first = round((height - size) * min(1.0, above / (total - height)))
+    return first, first + size
