@@ -14,6 +14,10 @@ KERNEL_BASE = ("vllm.model_executor.kernels.linear", "NvFp4LinearKernel")
 KERNEL_CONFIG = ("vllm.model_executor.kernels.linear", "NvFp4LinearLayerConfig")
 # The GEMM that vLLM's CPU platform picks for a BF16 layer: packed for the processor at hand.
 CPU_GEMM = ("vllm.model_executor.layers.utils", "dispatch_cpu_unquantized_gemm")
+# oneDNN's product, which that GEMM is on processors without AMX.
+ONEDNN_GEMM = ("vllm._custom_ops", "onednn_mm")
+# The command by which vLLM looks at a model class in a process of its own.
+INSPECT_COMMAND = ("vllm.model_executor.models.registry", "_SUBPROCESS_COMMAND")
 # Where each quantization method looks up its kernel.
 KERNEL_CHOOSERS = (
     ("vllm.model_executor.layers.quantization.modelopt", "init_nvfp4_linear_kernel"),

@@ -14,7 +14,11 @@ from gemma_backend.types import EngineError
 PACKAGE = "gemma_in_engine"
 LAUNCHER = "gemma_in_engine.launcher"
 # Entry points in vLLM's group; a user's own VLLM_PLUGINS has to be extended by these names.
-ENTRY_POINTS = {"gemma_nvfp4_cpu": "gemma_in_engine.nvfp4_cpu:register"}
+ENTRY_POINTS = {
+    "gemma_nvfp4_cpu": "gemma_in_engine.nvfp4_cpu:register",
+    "gemma_cpu_gemm": "gemma_in_engine.cpu_gemm:register",
+    "gemma_inspect_model": "gemma_in_engine.inspect_model:register",
+}
 GROUP = "vllm.general_plugins"
 
 
