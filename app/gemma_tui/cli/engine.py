@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 
 # Verb, module, name of its part in that module ("" where the module has one verb only), one line of help.
 VERBS: dict[str, tuple[str, str, str]] = {
@@ -21,8 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every verb whose module is there."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, (module, part, line) in VERBS.items():
-        if importlib.util.find_spec(module) is None:
-            continue
         child = verbs.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
         loaded = importlib.import_module(module)
         getattr(loaded, f"add_{part}_arguments" if part else "add_arguments")(child)

@@ -147,8 +147,10 @@ class Engine:
                 raise EngineError(event.failure.sentence(), event.failure)
         raise EngineError("The engine was stopped before it was ready.")
 
-    async def stop(self) -> None:
+    async def stop(self, *, keep: bool | None = None) -> None:
         """Give the engine up: it ends, unless it was to be kept or another program uses it. Safe to call again.
+
+        `keep` changes whether it was to be kept.
 
         Returns when no process, port, shared memory, socket or temporary file of it is left; what could not be removed
         stands in `left`.
@@ -160,6 +162,8 @@ class Engine:
             if self.state not in ("failed", "stopped"):
                 self.state = "stopping"
                 self._publish(EngineStopping())
+            if keep is not None and not self.reused:
+                await self._order({"do": "keep", "on": keep})
             await self._order({"do": "release"})
         done = [asyncio.ensure_future(one.wait()) for one in (self._gone, self._released)]
         await asyncio.wait(done, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -315,6 +319,8 @@ class Engine:
     async def _follow(self) -> None:
         """Read the log as it grows, until the engine is ready and for as long as it lives."""
         assert self.log is not None
+        if not self.reused:
+            self._publish(self._log_reader.begin())
         with contextlib.closing(Tail(self.log)) as tail:
             health = asyncio.create_task(self._await_health())
             try:

@@ -17,7 +17,7 @@ FATAL = re.compile(
     r"EngineCore failed to start|WorkerProc failed to start|EngineCore encountered a fatal error"
     r"|Engine core proc \S+ died unexpectedly|Worker proc \S+ died unexpectedly"
     r"|(?:RuntimeError: )?Engine core initialization failed|\[shutdown\] MPClient: engine core exited unexpectedly"
-    r"|AsyncLLM output_handler failed|.*\bEngineDeadError\b|(?:RuntimeError: )?Frontend process failed during"
+    r"|(?:RuntimeError: )?Frontend process failed during"
     r"|(?:\S+: )?error: (?:unrecognized arguments|argument |ambiguous option|the following arguments are required)"
     r"|(?:bash: line \d+: +\d+ )?Killed\b|(?:.*exited with (?:code|status) (?:137|139|1)\b)|OOMKilled"
     r"|Fatal Python error: |Segmentation fault|Illegal instruction|Bus error|!!!!!!! \w+ encountered"
@@ -30,6 +30,9 @@ STOPPING = re.compile(
     r"|INFO:\s+Shutting down$|Received KeyboardInterrupt|Shutting down FastAPI HTTP server"
     r"|Gracefully stopping http server|\[shutdown\] API server: shutting down FastAPI"
 )
+# Also what requests are told when the engine is stopped under them: it counts only before any word of a shutdown.
+DEAD = re.compile(r".*\bEngineDeadError\b")
+CLOSING = re.compile(r"\[shutdown\] (?!MPClient: engine core exited)")
 # Logged before a start, once: whatever stands behind belongs to a new process in the same file.
 BANNER = re.compile(r"non-default args: |vLLM API server version ")
 TAIL = 60
@@ -84,6 +87,7 @@ class LogReader:
         self._fatal: str | None = None
         self._broken: Raised | None = None
         self._stopping = False
+        self._closing = False
         self._bound = True
         self._known: dict[str, str] = {}
         self._tail: deque[str] = deque(maxlen=TAIL)
@@ -93,6 +97,10 @@ class LogReader:
     def ready(self) -> bool:
         """Whether the server said that it is up."""
         return self.tracker.ready and self._bound
+
+    def begin(self) -> PhaseChanged:
+        """Open the first phase at 0 s, the moment of spawn, before anything is written."""
+        return PhaseChanged(self.tracker.begin(0.0))
 
     def feed(self, text: str, at: float | None = None) -> list[EngineEvent]:
         """Take in one line and return what it means; `at` is the time since spawn in seconds, else the log's own."""
@@ -150,16 +158,21 @@ class LogReader:
             self._tail.append(line.text)
         if STOPPING.match(line.text) and not self._fatal:
             self._stopping = True
+        if CLOSING.match(line.text):
+            self._closing = True
         raised = self.tracebacks.feed(line)
         if raised is not None:
             self._weigh(raised)
             return
-        if FATAL.match(line.text) and not self._stopping and not self._served(line):
+        if self._is_fatal(line.text) and not self._stopping and not self._served(line):
             self._fatal = self._fatal or line.text
             if IN_USE.search(line.text):
                 self._bound = False
         if not line.text.startswith((" ", "\t")) and START not in line.text:
             self._loose.append(line.text)
+
+    def _is_fatal(self, text: str) -> bool:
+        return bool(FATAL.match(text) or (not self._closing and DEAD.match(text)))
 
     def _served(self, line: Line) -> bool:
         """Whether a line of a serving engine only tells of one request."""
@@ -172,7 +185,7 @@ class LogReader:
             return
         if self._stopping:
             return
-        if FATAL.match(raised.text) or FATAL.match(raised.heading):
+        if self._is_fatal(raised.text) or self._is_fatal(raised.heading):
             self._fatal = self._fatal or raised.text
         elif IN_USE.search(raised.text) and not raised.logged:
             # uvicorn says that the application is up before it listens: this one never was.
