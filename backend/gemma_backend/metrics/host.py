@@ -96,21 +96,20 @@ def proportional(pid: int) -> int | None:
 def _resident(pid: int) -> tuple[int, int] | None:
     """Return the private and the shared resident bytes of one process."""
     try:
-        fields = (PROC / str(pid) / "statm").read_bytes().split()
-    except OSError:
+        _, resident, shared, *_ = (PROC / str(pid) / "statm").read_bytes().split()
+    except (OSError, ValueError):  # gone, or going while it is read
         return None
     page = os.sysconf("SC_PAGE_SIZE")
-    resident, shared = int(fields[1]) * page, int(fields[2]) * page
-    return resident - shared, shared
+    return (int(resident) - int(shared)) * page, int(shared) * page
 
 
 def _stat(pid: int) -> list[bytes] | None:
     """Return the fields of /proc/PID/stat after the command's name, which may hold spaces and brackets."""
     try:
         text = (PROC / str(pid) / "stat").read_bytes()
-    except OSError:
+        return text[text.rindex(b")") + 2 :].split()
+    except (OSError, ValueError):
         return None
-    return text[text.rindex(b")") + 2 :].split()
 
 
 def _cpu_seconds(pid: int) -> float | None:
