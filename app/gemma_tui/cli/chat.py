@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
         from gemma_backend.config.profiles import load_profile
 
         load_profile(args.profile)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on standard error.
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
         raise UsageError('the screen needs a terminal; for one answer without it: gemma-tui ask "Hello"')
 
     from gemma_tui.tui import start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ Opener = Callable[[Wanted], Awaitable[Opening]]
 
 async def open_session(wanted: Wanted) -> Opening:
     """Choose endpoint or profile; raises GemmaError with a sentence where neither can be used."""
+    await asyncio.to_thread(_import_backend)
     settings = await asyncio.to_thread(_settings, wanted)
     if wanted.url is not None:
         return await _on_endpoint(wanted, wanted.url, settings)
@@ -103,6 +105,12 @@ async def _on_endpoint(wanted: Wanted, url: str, settings: Settings) -> Opening:
     return Opened(session, place(endpoint), "An endpoint elsewhere.", (warning,) if warning else ())
 
 
+def _import_backend() -> None:
+    """What is needed from here on takes half a second to import, in which the screen must not stand still."""
+    for name in ("config.profiles", "endpoint.probe", "session.session"):
+        importlib.import_module(f"gemma_backend.{name}")
+
+
 def _settings(wanted: Wanted) -> Settings:
     from gemma_backend.config.settings import load
 
@@ -122,9 +130,8 @@ def _profile(settings: Settings) -> tuple[Profile, str]:
 
 
 def _lacking(profile: Profile) -> tuple[str, ...]:
-    from gemma_backend.runtime.find import find
-
     from gemma_backend.checkpoint.locate import locate
+    from gemma_backend.runtime.find import find
     from gemma_backend.types import BadInput, EngineError
 
     lacks = []

@@ -15,7 +15,7 @@ from gemma_tui.tui.screens.sheet import SheetScreen
 _KEYS = (
     ("Enter", "send the message"),
     ("Ctrl+J, Shift+Enter", "new line in the message"),
-    ("Up, Down", "earlier and later messages, from the first and last line"),
+    ("Up, Down", "earlier and later messages"),
     ("Esc", "stop the reply; close a notice"),
     ("Ctrl+R", "try again: start the engine, or ask once more"),
     ("Backspace", "in an empty message: remove the last attachment"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gemma_backend.text.clean import clean
 from gemma_backend.types import EngineState
 from gemma_tui.tui.widgets.text_cells import fit, middle
 
@@ -54,9 +55,13 @@ class StatusBar(Widget):
         self.standing = Standing()
         self._turn = 0
 
-    def show(self, **changes: object) -> None:
-        """Change fields of the standing; draws only where something is different."""
-        standing = replace(self.standing, **changes)  # type: ignore[arg-type]
+    def show(self, **changes: Any) -> None:
+        """Change fields of the standing, text cleaned; draws only where something is different."""
+        cleaned = {
+            name: clean(value, keep_newlines=False) if isinstance(value, str) else value
+            for name, value in changes.items()
+        }
+        standing = replace(self.standing, **cleaned)
         if standing != self.standing:
             self._turn += 1
             self.standing = standing
