@@ -12,13 +12,14 @@ from gemma_backend.types import EngineError
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
+    from gemma_backend.runtime.locks import Device
 
 
 def install_after_yes(profile: Profile, *, yes: bool) -> None:
     """Install the runtime of `profile`; raises EngineError with the command to run where nobody said yes."""
-    device = profile.runtime
+    device: Device | None = "cpu" if profile.runtime == "cpu" else "cuda" if profile.runtime == "cuda" else None
     asking = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-    if device not in ("cpu", "cuda") or not (yes or asking):
+    if device is None or not (yes or asking):
         raise EngineError(missing_runtime(profile))
     if not yes:
         need = plan(device)

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gemma_backend.config.paths import data_dir
 from gemma_backend.config.profiles import Profile, list_profiles
 from gemma_backend.session.choose import default_profile
 from gemma_backend.types import BadInput, EngineError, GpuMemory, HostMemory
+
+if TYPE_CHECKING:
+    from gemma_backend.runtime.locks import Device
 
 GB = 1_000_000_000
 # All processes of a CPU engine with the pocket checkpoint: 2.9 GB resident, vLLM 0.32.
@@ -62,7 +65,7 @@ class Choice:
     title: str
     detail: str
     profile: str | None = None
-    device: str | None = None
+    device: Device | None = None
     checkpoint: str | None = None
     download_bytes: int = 0
     disk_bytes: int = 0
@@ -126,13 +129,18 @@ def _own(profile: Profile, found: Survey, why: str) -> Choice:
         title=profile.title or profile.name,
         detail=why or profile.description,
         profile=profile.name,
-        device=profile.runtime if need else None,
+        device=_device(profile) if need else None,
         checkpoint=profile.checkpoint if lacking else None,
         download_bytes=download,
         disk_bytes=disk,
         licence=profile.licence,
         problem=_problem(profile, found, need, disk),
     )
+
+
+def _device(profile: Profile) -> Device | None:
+    """The runtime that `profile` names, where it is one that can be installed."""
+    return "cpu" if profile.runtime == "cpu" else "cuda" if profile.runtime == "cuda" else None
 
 
 def _problem(profile: Profile, found: Survey, need: Need | None, disk: int) -> str:
@@ -157,8 +165,8 @@ def _runtimes(profiles: tuple[Profile, ...]) -> tuple[tuple[str, ...], dict[str,
     from gemma_backend.runtime.install import plan
 
     needs: dict[str, Need] = {}
-    for device in sorted({profile.runtime for profile in profiles}):
-        if device not in ("cpu", "cuda") or find(device) is not None:
+    for device in {_device(profile) for profile in profiles}:
+        if device is None or find(device) is not None:
             continue
         try:
             planned = plan(device)
