@@ -1,0 +1,146 @@
+"""Find vLLM installations: those that were installed by this program, and those that a person already has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from gemma_backend.config import paths
+from gemma_backend.runtime.found import Runtime, device_of, versions, vllm_version
+from gemma_backend.runtime.locks import DEVICES, Device
+from gemma_backend.types import EngineError, UsageError
+
+FORMAT = 1
+MARK = "runtime.json"
+# What the driver and WSL leave where an NVIDIA GPU can be used.
+_GPU_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+def folder() -> Path:
+    """Where managed runtimes lie."""
+    return paths.data_dir() / "runtimes"
+
+
+def read_mark(runtime: Path) -> dict[str, Any]:
+    """What was written at the end of an installation, {} for a folder that is none."""
+    try:
+        mark = json.loads((runtime / MARK).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(mark, dict) and mark.get("format_version") == FORMAT and mark.get("device") in DEVICES
+    return mark if known else {}
+
+
+def managed(device: Device) -> Runtime | None:
+    """The runtime that this program installed for `device`."""
+    return _managed(folder() / device)
+
+
+def preferred() -> Device:
+    """What this machine is best served by: `cuda` where an NVIDIA GPU is seen, else `cpu`."""
+    return "cuda" if any(sign.exists() for sign in _GPU_SIGNS) else "cpu"
+
+
+def find(wanted: str) -> Runtime | None:
+    """The runtime for `cpu`, `cuda`, `quantize`, `auto`, or `path:` and a Python, an environment or a `vllm` command.
+
+    None where nothing is installed yet. `auto` takes CUDA where an NVIDIA GPU is seen. A managed runtime comes before
+    one that was only found. UsageError for a path that does not exist or a word that is none of these; EngineError for
+    a path that holds no vLLM.
+    """
+    if wanted.startswith("path:"):
+        return _given(Path(wanted.removeprefix("path:")).expanduser())
+    if wanted == "auto":
+        return find(preferred())
+    if wanted not in DEVICES:
+        raise UsageError(
+            f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, or path:/… of a Python that has vLLM."
+        )
+    own = managed(wanted)
+    if own is not None or wanted == "quantize":
+        return own
+    return next((runtime for runtime in _on_this_machine() if runtime.device == wanted), None)
+
+
+def list_runtimes() -> list[Runtime]:
+    """Every runtime that can be seen: managed ones first, then a `vllm` on PATH and this program's own environment."""
+    own = [managed(device) for device in DEVICES]
+    return [runtime for runtime in own if runtime is not None] + _on_this_machine()
+
+
+def problem(runtime: Runtime) -> str | None:
+    """Why `runtime` can't be used, in a sentence; None if nothing is wrong with it as far as its files tell."""
+    again = f"install it again with: gemma-tui engine install --runtime {runtime.device}"
+    if not runtime.python.exists():
+        return f"its Python {runtime.python} is gone; " + (again if runtime.kind == "managed" else "choose another.")
+    found = versions(runtime.python)
+    if not found:
+        return f"its Python {runtime.python} does not run; " + (again if runtime.kind == "managed" else "repair it.")
+    held = found.get("nvidia-modelopt") if runtime.device == "quantize" else vllm_version(found)
+    if held is None or "torch" not in found:
+        return "its packages are incomplete; " + (again if runtime.kind == "managed" else "repair it.")
+    return None
+
+
+def _managed(path: Path) -> Runtime | None:
+    mark = read_mark(path)
+    device = next((device for device in DEVICES if device == mark.get("device")), None)
+    if device is None:
+        return None
+    return Runtime(path.name, "managed", device, path / "bin" / "python", str(mark.get("version", "")), path)
+
+
+def _given(path: Path) -> Runtime:
+    if not path.exists():
+        raise UsageError(f"There is no {path}; give the path of a Python, of its environment or of a vllm command.")
+    python = _python_of(path)
+    runtime = _of_python(python, str(path)) if python is not None else None
+    if runtime is None:
+        raise EngineError(f"{path} has no vLLM; install vLLM there, or run: gemma-tui engine install")
+    return runtime
+
+
+def _python_of(path: Path) -> Path | None:
+    """The Python that a path means: itself, an environment's, or the one a command's first line names."""
+    if path.is_dir():
+        return next((p for p in (path / "bin" / "python", path / "bin" / "python3") if p.exists()), None)
+    with path.open("rb") as file:
+        first = file.readline(512)
+    if not first.startswith(b"#!"):
+        return path
+    named = first[2:].decode("utf-8", "replace").strip()
+    if Path(named).name.startswith("python") and Path(named).exists():
+        return Path(named)
+    # Long paths and `env` give a shell line instead; the environment's Python lies beside its commands.
+    beside = path.resolve().parent / "python"
+    return beside if beside.exists() else None
+
+
+def _of_python(python: Path, name: str) -> Runtime | None:
+    found = versions(python)
+    version = vllm_version(found)
+    if version is None:
+        return None
+    return Runtime(name, "path", device_of(found), python, version, python.parent.parent)
+
+
+def _on_this_machine() -> list[Runtime]:
+    """Installations that nobody told us of: a `vllm` command on PATH, and vLLM beside this program."""
+    candidates: list[tuple[str, Path]] = []
+    command = shutil.which("vllm")
+    if command is not None:
+        python = _python_of(Path(command))
+        if python is not None:
+            candidates.append(("vllm on PATH", python))
+    own = Path(sys.prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages", "vllm")
+    if own.is_dir():
+        candidates.append(("beside gemma-tui", Path(sys.executable)))
+    seen: dict[Path, Runtime] = {}
+    for name, python in candidates:
+        runtime = _of_python(python, name)
+        if runtime is not None:
+            seen.setdefault(runtime.path, runtime)
+    return list(seen.values())
