@@ -68,17 +68,24 @@ class _Request:
 
 
 async def stream_chat(
-    endpoint: Endpoint, model: str, turns: Sequence[Turn], sampling: Sampling, *, patience: Patience = PATIENCE
+    endpoint: Endpoint,
+    model: str,
+    turns: Sequence[Turn],
+    sampling: Sampling,
+    *,
+    base: bool | None = None,
+    patience: Patience = PATIENCE,
 ) -> AsyncGenerator[StreamEvent]:
     """Stream the reply to `turns`: Started, Delta and Usage as they come, then Finished or Failed; raises nothing.
 
-    A server without a chat template gets the built-in transcript on `/v1/completions`. Closing the iterator drops the
-    connection, on which vLLM stops generating.
+    A server without a chat template gets the built-in transcript on `/v1/completions`. `base` tells whether the server
+    applies that transcript by itself (None: judged by the model's name). Closing the iterator drops the connection, on
+    which vLLM stops generating.
     """
 
     def build(quirks: set[learned.Quirk]) -> _Request | Failed:
         if "no-template" not in quirks:
-            return _Request(True, chat_body(turns, sampling, model))
+            return _Request(True, chat_body(turns, sampling, model, base=base))
         if any(has_media(turn.parts) for turn in spoken(turns)):
             return Failed(
                 f"{place(endpoint)} has no chat template for {model}, so pictures and clips cannot be sent: start it "
@@ -93,7 +100,8 @@ async def stream_chat(
         async for event in events:
             if isinstance(event, Delta) and not begun:
                 # After the transcript's "Assistant:" a model writes a space, which is no part of what it says.
-                transcribed = is_base_model(model) or "no-template" in learned.known(endpoint, model)
+                by_server = is_base_model(model) if base is None else base
+                transcribed = by_server or "no-template" in learned.known(endpoint, model)
                 event = replace(event, text=event.text.lstrip()) if transcribed else event
                 begun = bool(event.text)
                 if not (event.text or event.reasoning):

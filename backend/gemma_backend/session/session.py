@@ -242,11 +242,7 @@ class Session:
             said: list[str] = []
             complete = False
             try:
-                async with aclosing(
-                    stream_chat(
-                        self.endpoint, self.model, list(self.turns), self._sampling(sampling), patience=self._patience()
-                    )
-                ) as events:
+                async with aclosing(self._stream_chat(sampling)) as events:
                     async for event in events:
                         if isinstance(event, Delta):
                             said.append(event.text)
@@ -254,6 +250,17 @@ class Session:
                         yield await self._explained(event)
             finally:
                 self.turns.append(Turn("assistant", (TextPart("".join(said)),), complete))
+
+    def _stream_chat(self, sampling: Sampling | None) -> AsyncGenerator[StreamEvent]:
+        assert self.endpoint is not None
+        return stream_chat(
+            self.endpoint,
+            self.model,
+            list(self.turns),
+            self._sampling(sampling),
+            base=True if self._raw_form else None,
+            patience=self._patience(),
+        )
 
     async def _complete(
         self, prompt: str, sampling: Sampling | None, media: tuple[Part, ...]

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from gemma_tui.cli.main import main
+from stubs.answering_engine import environment
 from stubs.openai_server import OpenAIServer, Reply, mixed_markdown
 
 Ask = Callable[..., Awaitable["Result"]]
@@ -235,3 +236,21 @@ async def test_wrong_options_exit_with_2(ask: Ask, words: list[str]) -> None:
 async def test_a_missing_runtime_is_told_with_the_command_and_nothing_is_fetched(ask: Ask, tmp_path: Path) -> None:
     one_sentence(await ask("hi", "--profile", "pocket"), 3, "gemma-tui engine install --runtime cpu")
     assert not list((tmp_path / "data").rglob("*"))
+
+
+async def test_an_engine_is_started_for_the_prompt_and_stopped_after_it(ask: Ask, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text("{}")
+    (checkpoint / "model.safetensors").write_bytes(b"")
+    profiles = tmp_path / "config" / "profiles"
+    profiles.mkdir(parents=True)
+    runtime = environment(tmp_path / "runtime")
+    (profiles / "mine.toml").write_text(f'checkpoint = "{checkpoint}"\nruntime = "path:{runtime}"\n')
+    result = await ask("hello", "--profile", "mine")
+    assert (result.code, result.out, result.err) == (0, b"You said hello.", "")
+    assert list((tmp_path / "state" / "engines").glob("*.json")) == []
+    died = await ask("die", "--profile", "mine")
+    assert died.code == 3
+    assert died.out.startswith(b"word")
+    assert "Traceback" not in died.err
