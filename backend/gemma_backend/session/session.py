@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self
 
+from gemma_backend.chat.client import warm_import
 from gemma_backend.chat.request import split_placeholders
 from gemma_backend.chat.stream import Patience, stream_chat, stream_completion, stream_raw
 from gemma_backend.config.settings import ChatSettings, Settings
@@ -178,6 +179,8 @@ class Session:
         self.offer, self.endpoint, self.model = offer, offer.endpoint or endpoint, model.id
         await asyncio.to_thread(remember, self.endpoint, self.model)
         self._publish(EngineReady(self.endpoint, self.model))
+        self._settled.set()
+        await warm_import()
 
     async def _run_engine(self) -> None:
         from gemma_backend.checkpoint.locate import has_chat_template, locate
@@ -196,6 +199,8 @@ class Session:
         self._raw_form = not await asyncio.to_thread(has_chat_template, checkpoint)
         await engine.start()
         self.managed = not engine.reused
+        # There is time for it while the engine loads, and none to spare when the first prompt comes.
+        await warm_import()
         async for event in engine.events():
             self._publish(event)
             if isinstance(event, EngineFailed):
