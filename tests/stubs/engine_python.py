@@ -14,6 +14,4 @@ def stand_in_runtime(folder: Path, version: str = "0.32.0") -> Any:
     program = Path(__file__).with_name("engine_stand_in.py")
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{program}" "$@"\n')
     python.chmod(0o755)
-    return SimpleNamespace(
-        name="stand-in", kind="managed", device="cpu", python=python, version=version, path=folder
-    )
+    return SimpleNamespace(name="stand-in", kind="managed", device="cpu", python=python, version=version, path=folder)

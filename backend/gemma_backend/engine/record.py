@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -107,8 +108,10 @@ def _read(path: Path) -> Record:
 
 def runtime_root() -> Path:
     """Folder for the engines' own folders, closed to others, its path short; EngineError if it is not ours."""
+    # One for each state folder: records and engines' folders must be seen together, or one would look abandoned.
+    where = hashlib.sha256(str(state_dir().absolute()).encode()).hexdigest()[:6]
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-        root = base / f"gemma-tui-{os.getuid()}"
+        root = base / f"gemma-tui-{os.getuid()}-{where}"
         if len(str(root)) + 9 <= LONGEST_FOLDER:
             break
     with contextlib.suppress(FileExistsError):
@@ -186,12 +189,24 @@ def _remove_orphans() -> None:
     for path in runtime_root().iterdir():
         with contextlib.suppress(OSError):
             old = time.time() - path.lstat().st_mtime > ORPHAN_SECONDS
-            if path in known or not old:
+            if path in known or not old or _listens(path / "keeper.sock"):
                 continue
             remains = Remains(path.name, str(path))
             if any(belongs(process, path.name, str(path), None) for process in everyone()):
                 end(remains, None, 0.0)
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+        return True
 
 
 def ask(record: Record, order: dict[str, Any], *, wait_for: str | None = None, seconds: float = 30.0) -> dict[str, Any]:

@@ -293,3 +293,21 @@ async def test_a_python_that_is_not_there(homes: Path, profile: Profile, runtime
         await engine.start()
     await engine.stop()
     await until(lambda: records.records() == [] and not engine._folder.exists())
+
+
+async def test_an_engine_of_another_state_folder_is_left_alone(
+    homes: Path, profile: Profile, runtime: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(profile, runtime, checkpoint)
+    await engine.start()
+    await engine.wait_ready()
+    with monkeypatch.context() as other:
+        other.setenv("GEMMA_TUI_STATE_DIR", str(homes / "other"))
+        other.setattr(records, "ORPHAN_SECONDS", -1.0)
+        assert records.clean_stale() == []
+        # Not even where both share one folder for sockets.
+        other.setattr(records, "runtime_root", lambda: engine._folder.parent)
+        assert records.clean_stale() == []
+    assert engine.endpoint is not None and records.healthy(engine.endpoint)
+    await engine.stop()
+    assert remains(engine) == []

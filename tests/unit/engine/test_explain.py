@@ -90,7 +90,8 @@ def test_a_log_cut_anywhere_is_read(data: st.DataObject, path: Path) -> None:
     found = explain(part)
     up = "Application startup complete." in part or '"GET /health HTTP/1.1" 200' in part or "Avg prompt thr" in part
     assert not found.ready or up
-    if path in READY:
+    # Without the line that tells of the signal, what the stopped engine core's clients say looks like its death.
+    if path in READY and (start == 0 or "[shutdown] API server: shutdown triggered" in part):
         assert found.cause is None
 
 
