@@ -49,6 +49,7 @@ LOOK_SECONDS = 0.1
 HEALTH_SECONDS = 0.25
 # TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
+REAP_SECONDS = 2.0
 # Ours and other servers' keys, and a switch that writes replies into the log, are none of the engine's business.
 WITHHELD = ("OPENAI_API_KEY", "VLLM_API_KEY", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -313,8 +314,13 @@ class Engine:
 
     def _reap(self) -> None:
         for record in records.records():
-            if record.id == self._id and not record.running:
-                records.reap(record)
+            if record.id == self._id:
+                # A dying process closes its sockets before it counts as dead.
+                until = time.monotonic() + REAP_SECONDS
+                while record.running and time.monotonic() < until:
+                    time.sleep(0.01)
+                if not record.running:
+                    records.reap(record)
 
     async def _follow(self) -> None:
         """Read the log as it grows, until the engine is ready and for as long as it lives."""
