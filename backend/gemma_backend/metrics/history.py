@@ -62,13 +62,14 @@ class Ring:
 
 
 class History:
-    """The course of all figures; about 220 kB."""
+    """The course of all figures, about 220 kB; `added` counts every sample there ever was."""
 
     def __init__(self) -> None:
         self._seconds = {name: Ring(SECONDS) for name in FIGURES}
         self._minutes = {name: Ring(MINUTES) for name in FIGURES}
         self._minute: int | None = None
         self._sums: dict[str, tuple[float, int]] = {}
+        self.added = 0
 
     def __len__(self) -> int:
         return len(self._seconds["generation"])
@@ -80,6 +81,7 @@ class History:
             # Minutes that saw no sample are gaps; no more of them than there is room for.
             self._close_minute(gaps=min(minute - self._minute - 1, MINUTES))
         self._minute = minute
+        self.added += 1
         for name, figure in FIGURES.items():
             value = figure(sample)
             self._seconds[name].add(value)

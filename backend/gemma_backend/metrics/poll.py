@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable
 from typing import TYPE_CHECKING
 
+from gemma_backend.endpoint.address import is_local
 from gemma_backend.metrics.gpu import gpus
 from gemma_backend.metrics.host import ProcessTree, host_memory
 from gemma_backend.metrics.own import OwnMeasures
@@ -39,7 +40,10 @@ UNREACHABLE = "The server does not answer."
 
 
 class Poller:
-    """Samples of one server and of this machine; `window` is how far back latencies reach, in seconds."""
+    """Samples of one server; `window` is how far back latencies reach, in seconds.
+
+    Memory and GPUs are looked at only where the server is on this machine: those here would say nothing about it.
+    """
 
     def __init__(
         self,
@@ -132,6 +136,8 @@ class Poller:
         return self.own.fill(look) if self.own is not None else look
 
     def _machine(self) -> tuple[HostMemory | None, tuple[GpuMemory, ...]]:
+        if self._endpoint is not None and self._tree is None and not is_local(self._endpoint):
+            return None, ()
         return host_memory(self._tree), gpus()
 
     async def _scrape(self, client: httpx2.AsyncClient) -> Reading | None:

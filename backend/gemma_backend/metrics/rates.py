@@ -135,6 +135,7 @@ def _quantile(histogram: Histogram, share: float) -> float | None:
                 return lower if lower > 0 else None
             if bound <= 0:
                 return bound
-            return lower + (bound - lower) * (wanted - below) / (count - below)
+            # Rounding may carry it past the bound.
+            return min(bound, lower + (bound - lower) * (wanted - below) / (count - below))
         below, lower = max(below, count), bound
     return None

@@ -206,6 +206,12 @@ async def test_without_a_server_the_machine_is_still_shown() -> None:
     assert sample.host is None or sample.host.total > 0
 
 
+async def test_this_machines_memory_is_not_taken_for_a_servers_elsewhere() -> None:
+    # TEST-NET-1: no such server, so there is nothing but what is known here.
+    (sample,) = await some(Poller(Endpoint("http://192.0.2.1:8000"), interval=0.1), 1)
+    assert (sample.host, sample.gpus) == (None, ())
+
+
 async def test_another_server_begins_afresh() -> None:
     one, two = page(b"vllm:num_requests_running 1\n"), page(b"vllm:num_requests_running 2\n")
     async with served(one) as (first, _), served(two) as (second, _):

@@ -1,0 +1,69 @@
+"""Courses and shares drawn with block characters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+# Both are in Unicode's Block Elements (U+2580), which every terminal font has at the right width.
+_LEVELS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def columns_of(values: Sequence[float | None], added: int, columns: int, step: int) -> list[float | None]:
+    """Return the means of `step` values each for the newest `columns`, oldest first, None for what nobody knows.
+
+    `added` is how many values there ever were, of which `values` are the newest: a value stays in the same column
+    while the course moves on.
+    """
+    found: list[float | None] = []
+    end = len(values)
+    size = added % step or step
+    while len(found) < columns:
+        part = [value for value in values[max(0, end - size) : max(0, end)] if value is not None]
+        found.append(sum(part) / len(part) if part else None)
+        end -= size
+        size = step
+    return found[::-1]
+
+
+def area(values: Sequence[float | None], rows: int = 1, *, top: float | None = None) -> list[str]:
+    """Draw one column for each value as a filled area; rows from top to bottom.
+
+    Without `top` the scale ends at a round number not below the largest value. Zero and more have at least the lowest
+    level, what is None stays empty.
+    """
+    scale = top if top is not None else ceiling(max((value for value in values if value is not None), default=0.0))
+    levels = len(_LEVELS) - 1
+    heights = [_height(value, scale, rows * levels) for value in values]
+    return [
+        "".join(_LEVELS[min(levels, max(0, height - row * levels))] for height in heights)
+        for row in range(rows - 1, -1, -1)
+    ]
+
+
+def _height(value: float | None, scale: float, most: int) -> int:
+    """Return how many levels high a value is, zero for none."""
+    if value is None or not math.isfinite(value):
+        return 0
+    if scale <= 0 or value <= 0:
+        return 1
+    return max(1, min(most, round(value / scale * most)))
+
+
+def ceiling(value: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is not below `value`; zero for zero."""
+    if value <= 0 or not math.isfinite(value):
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next((step * power for step in (1, 2, 5) if value <= step * power * (1 + 1e-9)), 10 * power)
+
+
+def bar(share: float, columns: int) -> tuple[str, str]:
+    """Return the full and the empty part of a bar, `columns` together; a share above zero is always seen."""
+    eighths = round(min(1.0, max(0.0, share)) * columns * 8)
+    if share > 0 and eighths == 0:
+        eighths = 1
+    full, rest = divmod(eighths, 8)
+    text = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return text, "·" * (columns - len(text))
