@@ -14,7 +14,7 @@ from transformers import Gemma4AudioConfig, Gemma4Config, Gemma4TextConfig, Gemm
 from pocket.tokenizer import SPECIAL
 
 HIDDEN = 128
-VOCABULARY = 640
+VOCABULARY = 608
 # Two sliding layers to a full one, and the last one full, as vLLM requires; the last three read the KV cache of the
 # layers before them.
 LAYERS = ("sliding_attention", "sliding_attention", "full_attention") * 2

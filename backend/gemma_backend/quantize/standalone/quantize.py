@@ -85,16 +85,12 @@ def texts(calib: Path) -> list[str]:
 
 
 def batches(source: Path, lines: list[str], options: argparse.Namespace) -> Iterator[Any]:
-    """Token batches of `batch_size` x at most `seq_len`: texts in a seeded order, repeated up to `samples`."""
+    """Token batches of `batch_size` x at most `seq_len`: up to `samples` texts in a seeded order, each once."""
     import torch
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    order = random.Random(options.seed)
-    wanted: list[str] = []
-    while len(wanted) < options.samples:
-        wanted += order.sample(lines, len(lines))
-    wanted = wanted[: options.samples]
+    wanted = random.Random(options.seed).sample(lines, min(options.samples, len(lines)))
     for start in range(0, len(wanted), options.batch_size):
         rows = [tokenizer(text).input_ids[: options.seq_len] for text in wanted[start : start + options.batch_size]]
         width = max(map(len, rows))
@@ -118,13 +114,12 @@ def calibration(source: Path, options: argparse.Namespace, progress: Progress) -
     def loop(model: Any) -> None:
         import torch
 
-        done = 0
+        done, total = 0, min(options.samples, len(lines))
         with torch.no_grad():
             for batch in batches(source, lines, options):
                 model(**{name: values.to(model.device) for name, values in batch.items()})
                 done += len(batch["input_ids"])
-                part = done / options.samples
-                progress("calibrate", 0.2 + 0.5 * part, f"calibrating: {done} of {options.samples} samples")
+                progress("calibrate", 0.2 + 0.5 * done / total, f"calibrating: {done} of {total} samples")
 
     return loop
 

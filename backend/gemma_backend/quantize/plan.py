@@ -1,0 +1,209 @@
+"""What quantising a checkpoint will do, from its headers alone: what is rounded, what stays, sizes, memory and disk."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from gemma_backend.checkpoint.header import Checkpoint, Tensor
+from gemma_backend.types import BadInput
+
+Format = Literal["nvfp4a16", "nvfp4"]
+FORMATS: tuple[Format, ...] = ("nvfp4a16", "nvfp4")
+GROUP = 16
+# What stays as it is: the published recipe's exclusions, then the parts of other Gemma models that ModelOpt's own
+# recipe leaves alone (modelopt.torch.quantization, default_disabled_quantizers of 0.47).
+EXCLUDED = ("*vision_tower*", "*audio_tower*", "*embed_vision*", "*embed_audio*", "*lm_head*")
+ALSO_KEPT = ("*multi_modal_projector*", "*vision_model*", "*visual*", "*router*", "*proj_out.*", "*output_layer*")
+# Memory beside the weights: Python, torch and ModelOpt took 0.9 GiB (torch 2.13, ModelOpt 0.47).
+PROGRAMS = 1 << 30
+# While rounding, a layer's weights exist in BF16, in FP32 and packed, beside all those of the model.
+MEMORY_FACTOR = 1.5
+# Tokenizer, processor, configs and the model card beside the weights.
+SMALL_FILES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to quantise; the defaults are the published recipe's, but with one global scale for layers that are merged.
+
+    `exclude` holds shell patterns over layer names. `calib` is a text or JSON-lines file, None for the bundled text.
+    """
+
+    format: Format = "nvfp4a16"
+    samples: int = 512
+    batch_size: int = 4
+    seq_len: int = 1024
+    seed: int = 0
+    exclude: tuple[str, ...] = ()
+    calib: Path | None = None
+    fuse_scales: bool = True
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the model as a person thinks of it: parameters and bytes now, and bytes afterwards."""
+
+    name: str
+    quantised: bool
+    parameters: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done; bytes throughout. `layers` are the names of what is rounded, without `.weight`."""
+
+    source: Path
+    options: Options
+    layers: tuple[str, ...]
+    parts: tuple[Part, ...]
+    before: int
+    after: int
+    memory: int
+    disk: int
+    notes: tuple[str, ...] = field(default=())
+
+
+def plan(checkpoint: Checkpoint, options: Options) -> Plan:
+    """Plan for quantising `checkpoint`; BadInput if it can't be: quantised already, or no Gemma model."""
+    _refuse_format(checkpoint)
+    layers = [
+        tensor
+        for tensor in checkpoint.tensors.values()
+        if _is_layer(tensor) and not _kept(tensor.name, options.exclude) and tensor.name not in _unused(checkpoint)
+    ]
+    if not layers:
+        raise BadInput("Nothing is left to quantise: take back some of what --exclude keeps.")
+    odd = [tensor.name for tensor in layers if tensor.shape[-1] % GROUP]
+    if odd:
+        raise BadInput(f"{odd[0]} has a width that {GROUP} does not divide: keep it with --exclude '{_stem(odd[0])}'.")
+    chosen = {tensor.name for tensor in layers}
+    parts = _parts(checkpoint, chosen, options.format)
+    after = sum(part.after for part in parts)
+    return Plan(
+        source=checkpoint.folder.absolute(),
+        options=options,
+        layers=tuple(_stem(tensor.name) for tensor in layers),
+        parts=parts,
+        before=checkpoint.nbytes,
+        after=after,
+        memory=math.ceil(checkpoint.nbytes * MEMORY_FACTOR) + PROGRAMS,
+        disk=after + SMALL_FILES,
+        notes=_notes(checkpoint, options, layers),
+    )
+
+
+def size_after(tensor: Tensor, format: Format) -> int:
+    """Bytes of a rounded layer: half a byte a number, an FP8 scale for 16, one FP32 scale, and one for activations."""
+    return tensor.numel // 2 + tensor.numel // GROUP + (4 if format == "nvfp4a16" else 8)
+
+
+def _refuse_format(checkpoint: Checkpoint) -> None:
+    if checkpoint.quantization:
+        raise BadInput(
+            f"{checkpoint.folder} is quantised already ({checkpoint.quantization}): give the BF16 checkpoint it is of."
+        )
+    if not checkpoint.architecture.startswith("Gemma"):
+        named = checkpoint.architecture or "no architecture"
+        raise BadInput(f"{checkpoint.folder} is no Gemma checkpoint (config.json names {named}): give one that is.")
+    if not any(tensor.dtype in ("BF16", "F16", "F32") for tensor in checkpoint.tensors.values()):
+        raise BadInput(f"{checkpoint.folder} holds no BF16, FP16 or FP32 weights: give the unquantised checkpoint.")
+
+
+def _is_layer(tensor: Tensor) -> bool:
+    """Whether a tensor is a linear layer's weight: a matrix, and no embedding table."""
+    leaf = _stem(tensor.name).rpartition(".")[2]
+    return (
+        tensor.name.endswith(".weight")
+        and len(tensor.shape) == 2
+        and not leaf.startswith("embed_tokens")
+        and tensor.dtype in ("BF16", "F16", "F32")
+    )
+
+
+def _kept(name: str, exclude: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(_stem(name), pattern) for pattern in (*EXCLUDED, *ALSO_KEPT, *exclude))
+
+
+def _unused(checkpoint: Checkpoint) -> set[str]:
+    """Tensors for which transformers has no place: keys and values of layers that read another layer's KV cache."""
+    text = checkpoint.config.get("text_config") or checkpoint.config
+    shared = int(text.get("num_kv_shared_layers") or 0)
+    count = int(text.get("num_hidden_layers") or 0)
+    owned = ("k_proj", "v_proj", "k_norm")
+    return {
+        name
+        for name in checkpoint.tensors
+        for layer in range(count - shared, count)
+        if shared and any(name.endswith(f"language_model.layers.{layer}.self_attn.{each}.weight") for each in owned)
+    }
+
+
+def _parts(checkpoint: Checkpoint, chosen: set[str], format: Format) -> tuple[Part, ...]:
+    sums: dict[tuple[str, bool], list[int]] = {}
+    left_out = _unused(checkpoint)
+    for name, tensor in checkpoint.tensors.items():
+        if name in left_out or (name == "lm_head.weight" and checkpoint.config.get("tie_word_embeddings")):
+            continue
+        key = (_part_name(name), name in chosen)
+        found = sums.setdefault(key, [0, 0, 0])
+        found[0] += tensor.numel
+        found[1] += tensor.nbytes
+        found[2] += size_after(tensor, format) if name in chosen else tensor.nbytes
+    ordered = sorted(sums.items(), key=lambda item: (not item[0][1], -item[1][1]))
+    return tuple(Part(name, quantised, *counts) for (name, quantised), counts in ordered)
+
+
+def _part_name(name: str) -> str:
+    if "norm" in name.rsplit(".", 2)[-2] and "tower" not in name:
+        return "norms and scales"
+    for mark, title in (
+        ("embed_tokens_per_layer", "per-layer embedding table"),
+        ("embed_tokens", "token embedding"),
+        ("vision_tower", "vision tower"),
+        ("audio_tower", "audio tower"),
+        ("embed_vision", "vision projection"),
+        ("embed_audio", "audio projection"),
+        ("multi_modal_projector", "vision projection"),
+        ("lm_head", "output layer"),
+        ("per_layer_", "per-layer input gates and projections"),
+        (".self_attn.", "attention"),
+        (".mlp.", "MLP"),
+    ):
+        if mark in name:
+            return title
+    return "norms and scales"
+
+
+def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tuple[str, ...]:
+    notes = []
+    if options.format == "nvfp4a16":
+        notes.append(
+            "Weights alone are rounded, each group by its largest value: calibration text would change nothing, so "
+            "none is read."
+        )
+    else:
+        notes.append("Activations are rounded too: their ranges are taken from text, not from pictures or sound.")
+        if options.calib is None:
+            notes.append("No --calib was given: the ranges come from the bundled text, each of its lines once.")
+    dropped = len(_unused(checkpoint))
+    if dropped:
+        notes.append(f"{dropped} tensors of layers that read another layer's KV cache have no use and are left out.")
+    unfit = [tensor for tensor in layers if tensor.shape[1] % 128 or tensor.shape[0] % 64]
+    if unfit:
+        notes.append(
+            f"{len(unfit)} layers have shapes that vLLM's Marlin kernel can't take (width by 128, height by 64): the "
+            "result serves on the CPU only."
+        )
+    return tuple(notes)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".weight")
