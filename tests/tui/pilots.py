@@ -36,8 +36,8 @@ async def idle(pilot: Pilot[int]) -> None:
 
 
 def attached(url: str, **options: object) -> GemmaApp:
-    """The app on an endpoint, with the dashboard closed."""
-    return GemmaApp(Wanted(url=url, **options), board=False)  # type: ignore[arg-type]
+    """The app on an endpoint, with a dashboard that nobody feeds."""
+    return GemmaApp(Wanted(url=url, **options), poll=False)  # type: ignore[arg-type]
 
 
 def screen_rows(app: GemmaApp) -> list[str]:

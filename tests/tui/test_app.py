@@ -114,7 +114,7 @@ async def test_a_bug_leaves_a_log_without_variables(tmp_path: Path, in_worker: b
         secret = "the prompt"
         raise RuntimeError(len(secret))
 
-    app = GemmaApp(board=False, opener=lambda wanted: asyncio.sleep(3600))  # type: ignore[arg-type,return-value]
+    app = GemmaApp(poll=False, opener=lambda wanted: asyncio.sleep(3600))  # type: ignore[arg-type,return-value]
     with pytest.raises(Exception, match=r".*"):
         async with app.run_test() as pilot:
             if in_worker:

@@ -37,7 +37,7 @@ async def test_what_is_typed_before_the_engine_is_ready_is_kept_and_sent(server:
         await gate.wait()
         return await open_session(wanted)
 
-    app = GemmaApp(Wanted(url=server.url), opener=opener, board=False)
+    app = GemmaApp(Wanted(url=server.url), opener=opener, poll=False)
     async with app.run_test() as pilot:
         await pilot.press(*"one", "enter", *"two", "enter")
         await until(pilot, lambda: len(app.main.conversation.waiting) == 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -13,12 +13,13 @@ from textual import work
 from textual.app import App
 from textual.binding import Binding, BindingType
 
-from gemma_backend.types import EngineFailed, EngineReady, EngineState, GemmaError, PhaseChanged
+from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
 
 if TYPE_CHECKING:
+    from gemma_backend.metrics.poll import Poller
     from gemma_backend.session.session import Session
 
 QUIT_AGAIN_SECONDS = 2.0
@@ -44,6 +45,7 @@ class GemmaApp(App[int]):
         opener: Opener = open_session,
         theme: str = DARK.name,
         board: bool = True,
+        poll: bool = True,
         now: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
@@ -52,6 +54,8 @@ class GemmaApp(App[int]):
         self.bug_log: str | None = None
         self.context_length: int | None = None
         self._opener = opener
+        self._poll = poll
+        self._poller: Poller | None = None
         self._now = now
         self._opening_failed = False
         self._quitting = False
@@ -86,6 +90,8 @@ class GemmaApp(App[int]):
 
     def on_mount(self) -> None:
         self.call_after_refresh(self.open)
+        if self._poll:
+            self.call_after_refresh(self.meter)
 
     # -- the session
 
@@ -159,8 +165,23 @@ class GemmaApp(App[int]):
         async for event in session.watch():
             if isinstance(event, EngineReady):
                 await self._learn_context(session)
-            if isinstance(event, PhaseChanged | EngineReady | EngineFailed) or not self._quitting:
-                self.main.take(event)
+            if self._poller is not None and not isinstance(event, LogLine):
+                # Before it is ready an engine has no figures, but its processes have.
+                self._poller.watch(session.endpoint if session.state == "ready" else None, session.pid)
+            self.main.take(event)
+
+    @work(group="meter")
+    async def meter(self) -> None:
+        """Give the dashboard a sample a second, from this machine alone until there is a server."""
+        await asyncio.to_thread(importlib.import_module, "gemma_backend.metrics.poll")
+        from gemma_backend.metrics.poll import Poller
+
+        self._poller = Poller(None, own=self.main.conversation.measures)
+        if self.session is not None and self.session.state == "ready":
+            self._poller.watch(self.session.endpoint, self.session.pid)
+        async with aclosing(self._poller.samples()) as samples:
+            async for sample in samples:
+                self.main.dashboard.show(sample)
 
     async def _learn_context(self, session: Session) -> None:
         from gemma_backend.endpoint.probe import offers

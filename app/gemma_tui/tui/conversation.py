@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from gemma_backend.metrics.own import OwnMeasures, OwnRequest
 from gemma_backend.types import Delta, Failed, Finished, GemmaError, Part, StreamEvent, Usage
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Conversation:
         self._changed = changed
         self._spawn = spawn
         self._now = now
+        self.measures = OwnMeasures()
+        self._own: OwnRequest | None = None
         self._meter: Meter | None = None
         self._pace = Pace()
         self._sending = False
@@ -213,13 +216,18 @@ class Conversation:
 
     def _begin(self) -> None:
         self._meter = Meter(self._now)
+        self._own = self.measures.begin(self._now())
         self._changed()
 
     def _count(self, event: StreamEvent) -> None:
         if self._meter is not None:
             self._meter.take(event)
+        if self._own is not None:
+            self._own.observe(event, self._now())
 
     def _end(self) -> None:
+        if self._own is not None:
+            self._own.end()
         if self._meter is not None:
             self._pace = self._meter.pace(answering=False)
         self._meter = None

@@ -13,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
-from gemma_backend.types import EngineFailed, EngineReady, EngineStopping, Failed, Finished, PhaseChanged
+from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, Failed, Finished, LogLine
 from gemma_tui.tui.attaching import Attacher, message_parts, transcript_attachments
 from gemma_tui.tui.conversation import Conversation
 from gemma_tui.tui.talk_view import TalkView
@@ -21,6 +21,7 @@ from gemma_tui.tui.transcript.view import Transcript
 from gemma_tui.tui.widgets.chips import ChipBar
 from gemma_tui.tui.widgets.completion import CompletionPad
 from gemma_tui.tui.widgets.composer import Composer
+from gemma_tui.tui.widgets.dashboard import Dashboard
 from gemma_tui.tui.widgets.keybar import Key, KeyBar
 from gemma_tui.tui.widgets.notice import Notice
 from gemma_tui.tui.widgets.start_view import StartView
@@ -62,7 +63,8 @@ class MainScreen(Screen[None]):
         self.notice = Notice(id="notice")
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
-        self.stage = ContentSwitcher(self.start_view, self.transcript, self.pad, id="stage", initial="start")
+        self.dashboard = Dashboard(id="dashboard")
+        self.stage = ContentSwitcher(self.transcript, self.pad, id="stage", initial="transcript")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
         self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
         self._board = board
@@ -85,10 +87,11 @@ class MainScreen(Screen[None]):
         with Container(id="body"):
             with Vertical(id="talk"):
                 yield self.stage
+                yield self.start_view
                 yield self.notice
                 yield self.chips
                 yield self.composer
-            yield Container(id="dashboard")
+            yield self.dashboard
         yield self.status
         yield self.keys
 
@@ -117,10 +120,11 @@ class MainScreen(Screen[None]):
         self.conversation.attach(opened.session)
         self.changed()
 
-    def take(self, event: object) -> None:
+    def take(self, event: EngineEvent) -> None:
         """Show an event of the engine."""
-        if isinstance(event, PhaseChanged | EngineReady | EngineFailed | EngineStopping):
-            self.start_view.take(event)
+        self.start_view.take(event)
+        if isinstance(event, LogLine):
+            return
         if isinstance(event, EngineFailed):
             failure = event.failure
             log = f"\nThe whole log: {failure.log_path}" if failure.log_path else ""
@@ -143,14 +147,14 @@ class MainScreen(Screen[None]):
         """A quarter of a second has passed: times and rates move on, if anything is under way."""
         state = self.status.standing.state
         if state in ("starting", "stopping") or self.conversation.answering:
-            if self.stage.current == "start":
-                self.start_view.tick()
+            self.start_view.tick()
             self.changed()
 
     def changed(self) -> None:
-        """Bring status line and keys up to date."""
+        """Bring what is shown, status line, dashboard and keys up to date."""
         session, pace = self.conversation.session, self.conversation.pace
         state = self.gemma.state
+        self._arrange(state)
         phase = self.start_view.current
         elapsed = pace.seconds if pace.answering else self.gemma.state_seconds
         self.status.show(
@@ -165,6 +169,8 @@ class MainScreen(Screen[None]):
             used=pace.used,
             context=self.gemma.context_length,
         )
+        moving = state in ("starting", "stopping")
+        self.dashboard.show_engine(state, phase, self.gemma.state_seconds if moving else None)
         keys = [Key("F1", "Keys", "app.keys")]
         if pace.answering:
             keys.insert(0, Key("Esc", "Stop", "screen.stop"))
@@ -176,6 +182,14 @@ class MainScreen(Screen[None]):
         keys += [Key("F3", "Dashboard", "screen.board"), Key("^N", "New", "screen.new")]
         keys += [Key("^T", "Theme", "app.theme"), Key("^Q", "Quit", "app.quit")]
         self.keys.keys = tuple(keys)
+
+    def _arrange(self, state: EngineState) -> None:
+        """The start fills the screen until something was said; after that it is a few lines, until it is over."""
+        begun = self.mode == "completion" or bool(self.transcript.document.turns)
+        self.stage.display = begun
+        self.stage.current = "pad" if self.mode == "completion" else "transcript"
+        self.start_view.set_class(begun, "-compact")
+        self.start_view.display = not begun or state == "starting"
 
     # -- messages
 
@@ -198,7 +212,6 @@ class MainScreen(Screen[None]):
         shown = "\n".join([text, *(f"[pasted text: {detail}]" for detail in pasted)]).strip("\n")
         self.composer.taken()
         self.chips.chips = ()
-        self.stage.current = "transcript"
         if self.notice.kind == "warning":
             self.notice.close()
         self.conversation.submit(shown, message_parts(text, chips), attachments)
@@ -257,10 +270,8 @@ class MainScreen(Screen[None]):
         completion = self.mode == "completion"
         self.composer.display = not completion
         self.chips.display = not completion
-        talked = bool(self.transcript.document.turns)
-        self.stage.current = "pad" if completion else "transcript" if talked else "start"
-        (self.pad if completion else self.composer).focus()
         self.changed()
+        (self.pad if completion else self.composer).focus()
 
     def action_board(self) -> None:
         self._board = not self._board
@@ -274,8 +285,8 @@ class MainScreen(Screen[None]):
         if self.mode == "completion":
             self.pad.put("")
         else:
-            self.stage.current = "start"
             self.composer.focus()
+        self.changed()
 
     async def action_again(self) -> None:
         if self.gemma.state == "failed":

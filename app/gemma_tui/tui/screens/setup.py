@@ -82,8 +82,12 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             return
         choice = self._choices[message.index]
         if choice.key == "attach":
+            from gemma_backend.endpoint.recent import recent
+
             address = self.query_one("#address", Input)
             address.display = True
+            # The one used last is the likeliest.
+            address.value = address.value or next((clean(entry.url) for entry in recent()), "")
             address.focus()
             self._say("The server's address; a key comes from GEMMA_TUI_API_KEY or --api-key-file.")
         else:

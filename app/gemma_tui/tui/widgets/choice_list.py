@@ -79,10 +79,10 @@ class ChoiceList(ScrollView, can_focus=True):
         row = event.y + self.scroll_offset.y
         if row < len(rows):
             index = rows[row][0]
-            chosen = index == self.place
-            self.place = index
-            if chosen:
+            if index == self.place:
                 self.action_take()
+            elif index >= 0:
+                self.place = index
 
     def render_line(self, y: int) -> Strip:
         """One row of one choice."""
@@ -100,6 +100,8 @@ class ChoiceList(ScrollView, can_focus=True):
         room = max(10, width - 2)
         rows: list[tuple[int, str, str]] = []
         for index, item in enumerate(self.items):
+            if rows:
+                rows.append((-1, "line", ""))
             title = clean(item.title, keep_newlines=False) + (f"  · {item.mark}" if item.mark else "")
             rows.append((index, "title", fit(title, room)))
             for line in item.lines:

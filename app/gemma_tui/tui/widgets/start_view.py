@@ -48,6 +48,7 @@ class StartView(Widget):
         self._subtitle = "setting out …"
         self._state = "starting"
         self._seconds: float | None = None
+        self._log = ""
 
     def introduce(self, title: str, subtitle: str) -> None:
         """Say what is being started or reached, and why that."""
@@ -57,6 +58,7 @@ class StartView(Widget):
     def begin(self) -> None:
         """A start begins: forget the phases of an earlier one."""
         self.phases, self._state, self._seconds, self._began = [], "starting", None, self._now()
+        self._log = ""
         self.refresh()
 
     def take(self, event: EngineEvent) -> None:
@@ -75,8 +77,8 @@ class StartView(Widget):
                 self._state = "failed"
             case EngineStopping() | EngineStopped():
                 self._state = "stopped"
-            case LogLine():
-                return
+            case LogLine(text=text):
+                self._log = clean(text, keep_newlines=False)
         self.refresh()
 
     def fail(self) -> None:
@@ -108,21 +110,23 @@ class StartView(Widget):
         return Strip(segments).adjust_cell_length(width, self.get_component_rich_style("start--text"))
 
     def _lines(self) -> list[Line]:
-        width = max(20, self.size.width)
+        width, height = max(20, self.size.width), self.size.height
+        now = self._phase_lines(width)
+        if self._log and self._state in ("starting", "failed"):
+            now.append([(fit(f"  {self._log}", width), "muted")])
+        if self.has_class("-compact"):
+            return now[-height:]
         head: list[Line] = [[(fit(self._title, width), "title")]]
         head += [[(text, "muted")] for text in wrap(self._subtitle, width)[:3]]
         head.append([])
-        tips = [[(f"{key:<7}", "now"), (fit(text, width - 7), "muted")] for key, text in _TIPS]
-        phases = self._phase_lines(width)
-        room = self.size.height - len(head) - len(tips) - 1
+        tips = [[], *([(f"{key:<7}", "now"), (fit(text, width - 7), "muted")] for key, text in _TIPS)]
         if self._state == "ready":
             seconds = f" in {self._seconds:.0f} s" if self._seconds is not None else ""
-            phases = [[("● ", "done"), (f"ready{seconds}", "text")]]
-        elif room < 3:
-            tips, room = [], self.size.height - len(head)
-        if len(phases) > room:
-            phases = phases[len(phases) - max(1, room) :]
-        return [*head, *phases, [], *tips]
+            now = [[("● ", "done"), (f"ready{seconds}", "text")]]
+        room = height - len(head) - len(tips)
+        if room < 3:
+            tips, room = [], height - len(head)
+        return [*head, *now[-max(1, room) :], *tips]
 
     def _phase_lines(self, width: int) -> list[Line]:
         lines: list[Line] = []

@@ -57,7 +57,7 @@ class StatusBar(Widget):
 
     def show(self, **changes: Any) -> None:
         """Change fields of the standing, text cleaned; draws only where something is different."""
-        cleaned = {
+        cleaned: dict[str, Any] = {
             name: clean(value, keep_newlines=False) if isinstance(value, str) else value
             for name, value in changes.items()
         }
