@@ -1,0 +1,104 @@
+"""The fastest decode that a device's memory allows, and how near an engine comes to it.
+
+At batch 1 every weight of the language model is read once for each token, so memory bandwidth over the bytes read is
+a bound that no kernel can beat.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gemma_backend.checkpoint.header import Checkpoint, Tensor
+
+# Read while a picture or a clip is taken in, not for each token.
+_TOWERS = re.compile(r"(^|\.)(vision_tower|audio_tower|embed_vision|embed_audio|multi_modal_projector)\.")
+_PER_LAYER_TABLE = "embed_tokens_per_layer.weight"
+_EMBEDDINGS = re.compile(r"(?<!_per_layer)(^|\.)embed_tokens\.weight$")
+_HEAD = re.compile(r"(^|\.)lm_head\.")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBytes:
+    """Bytes that one generated token makes a device read.
+
+    `weights` are those of the language model as stored, `row` the token's row of the per-layer embedding table (over
+    the bus to the host if `row_from_host`), `cache` the keys and values of the context so far.
+    """
+
+    weights: int
+    row: int
+    cache: int
+    row_from_host: bool = False
+
+    @property
+    def device(self) -> int:
+        """What the device reads from its own memory."""
+        return self.weights + self.cache + (0 if self.row_from_host else self.row)
+
+
+def token_bytes(
+    checkpoint: Checkpoint, *, context: int = 0, cache_width: float = 2.0, table_on_host: bool = False
+) -> TokenBytes:
+    """Return what a token reads at batch 1 after `context` tokens; `cache_width` is 2 for BF16 and 1 for fp8.
+
+    Holds where weights stay as they are stored: an engine that turns NVFP4 into BF16 when it loads (the CPU one does)
+    reads as much as from a BF16 checkpoint.
+    """
+    tensors = checkpoint.tensors
+    has_head = any(_HEAD.search(name) for name in tensors)
+    weights = row = 0
+    for name, tensor in tensors.items():
+        if _TOWERS.search(name):
+            continue
+        if name.endswith(_PER_LAYER_TABLE):
+            row += _one_row(tensor)
+        elif has_head and _EMBEDDINGS.search(name):
+            weights += _one_row(tensor)
+        else:
+            # With tied embeddings the whole table is read, as the last layer's weight.
+            weights += tensor.nbytes
+    return TokenBytes(weights, row, cache_bytes(checkpoint.config, context, cache_width), table_on_host)
+
+
+def _one_row(tensor: Tensor) -> int:
+    return tensor.nbytes // tensor.shape[0] if tensor.shape and tensor.shape[0] else 0
+
+
+def cache_bytes(config: Mapping[str, Any], context: int, width: float = 2.0) -> int:
+    """Return the bytes of keys and values that one token reads after `context` tokens.
+
+    Sliding layers read no more than their window; layers that share another one's cache read it again. Names are
+    those of transformers' Gemma 4 text configuration; 0 where they are missing.
+    """
+    text = config.get("text_config", config)
+    heads, size = text.get("num_key_value_heads"), text.get("head_dim")
+    layers = text.get("layer_types")
+    if not isinstance(layers, list) or not isinstance(heads, int) or not isinstance(size, int) or context <= 0:
+        return 0
+    wide_heads = text.get("num_global_key_value_heads") or heads
+    wide_size = text.get("global_head_dim") or size
+    window = text.get("sliding_window") or context
+    total = 0
+    for kind in layers:
+        if kind == "sliding_attention":
+            total += min(context, window) * 2 * heads * size
+        else:
+            total += context * 2 * wide_heads * wide_size
+    return round(total * width)
+
+
+def fastest(read: TokenBytes, bandwidth: float) -> float:
+    """Return the tokens a second that memory of `bandwidth` bytes a second allows at batch 1."""
+    return bandwidth / read.device
+
+
+def explained(rate: float, read: TokenBytes, bandwidth: float, device: str) -> str:
+    """Say in one sentence how near `rate` (tokens a second of one stream) comes to what `device` allows."""
+    limit = fastest(read, bandwidth)
+    return (
+        f"{rate:,.0f} tok/s is {rate / limit * 100:.0f} % of {limit:,.0f} tok/s, the most that {device} can do for one "
+        f"stream: each token reads {read.device / 1e9:.2f} GB at {bandwidth / 1e9:,.0f} GB/s."
+    )
