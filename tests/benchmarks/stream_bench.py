@@ -24,7 +24,10 @@ ROOT = Path(__file__).parents[2]
 # Each key is a letter that is nowhere else on the screen.
 _SCRIPTS = ((0x10D0, 0x10F0), (0x0531, 0x0557), (0x0561, 0x0587), (0x0410, 0x0450))
 LETTERS = [chr(code) for first, last in _SCRIPTS for code in range(first, last)]
-_ENV = {"PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("app", "backend", "assets", "tests"))}
+_ENV = {
+    "PYTHONDONTWRITEBYTECODE": "",
+    "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("app", "backend", "assets", "tests")),
+}
 
 
 class Server:

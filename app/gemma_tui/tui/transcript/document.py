@@ -30,8 +30,9 @@ class VerbatimSplitter:
         self._mark: int | None = None
 
     def mark(self) -> None:
-        """Text fed from now on is generated text."""
-        self._mark = self._length
+        """Text fed from now on is generated text; only the first call counts."""
+        if self._mark is None:
+            self._mark = self._length
 
     def feed(self, text: str) -> None:
         """Take more text; finished groups of lines are added to `blocks`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 Colours = list[tuple[str, str]]
@@ -50,16 +51,28 @@ def _style_of(token_type: Any) -> str:
     return "code"
 
 
-@cache
-def _lexer(language: str) -> Any | None:
-    """The lexer for a fence's language, None where there is none."""
+_lexers: dict[str, Any | None] = {}
+_wanted: set[str] = set()
+
+
+def load(languages: Iterable[str]) -> None:
+    """Load the lexers of these languages. Each takes 30 to 100 ms the first time: call it in a thread."""
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
+    for language in languages:
+        if language not in _lexers:
+            try:
+                _lexers[language] = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+            except ClassNotFound:
+                _lexers[language] = None
+
+
+def wanted() -> set[str]:
+    """Languages that were met since the last call and are drawn without colours until `load` has been called."""
+    global _wanted
+    languages, _wanted = _wanted - _lexers.keys(), set()
+    return languages
 
 
 def language_of(info: str) -> str:
@@ -68,17 +81,14 @@ def language_of(info: str) -> str:
     return words[0].lower()[:30] if words else ""
 
 
-def has_lexer(language: str) -> bool:
-    """Whether code in this language gets colours."""
-    return bool(language) and _lexer(language) is not None
-
-
 class Highlighter:
     """Colours the lines of one piece of code; call `lines` again as it grows."""
 
     def __init__(self, language: str, state: tuple[str, ...] = _ROOT) -> None:
         self.language = language
-        self._lexer = _lexer(language) if language else None
+        self._lexer = _lexers.get(language)
+        if language and language not in _lexers:
+            _wanted.add(language)
         self._states: list[tuple[str, ...]] = [state]
         self._sources: list[str] = []
         self._colours: list[Colours] = []

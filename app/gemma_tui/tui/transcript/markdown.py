@@ -108,11 +108,11 @@ class _Layout:
             if position > start + 1 and not tight:
                 self._rows.gap()
             with self._rows.nested(blank, Prefix(mark, self._palette["marker"], True)):
-                self._depth += 1
+                self._depth += not ordered
                 if after == position + 1:
                     self._rows.add([], 0)
                 self.sequence(tokens, position + 1, after, tight=tight)
-                self._depth -= 1
+                self._depth -= not ordered
             number += 1
             position = after + 1
 

@@ -104,4 +104,4 @@ class Rows:
         soft = False
         for segments, cells, join in wrap_runs(runs, self.room):
             self.add(segments, cells, join, soft=soft)
-            soft = join != "\n"
+            soft = not join.endswith("\n")

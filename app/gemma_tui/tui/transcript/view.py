@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Iterable, Sequence
 from time import monotonic
@@ -24,6 +25,8 @@ from gemma_tui.tui.transcript.clip import fence_text, last_code, selected_text
 from gemma_tui.tui.transcript.code import COPY
 from gemma_tui.tui.transcript.document import Document, TurnRole
 from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind
+from gemma_tui.tui.transcript.highlight import load, wanted
+from gemma_tui.tui.transcript.inline import parser
 from gemma_tui.tui.transcript.paint import MARGIN, TRACK
 from gemma_tui.tui.transcript.palette import NAMES, Palette
 from gemma_tui.tui.transcript.theme import TRANSCRIPT_CSS
@@ -32,6 +35,7 @@ from gemma_tui.tui.transcript.window import Row, Window
 FLUSH_SECONDS = 0.045
 """Text is drawn at most this often; what comes after a pause is drawn at once."""
 _WHEEL_ROWS = 3
+_WARM_SECONDS = 0.8
 _WHEEL_SECONDS = 1 / 60
 
 
@@ -243,6 +247,8 @@ class Transcript(ScrollView, can_focus=True):
         if self._was_following != window.following:
             self._was_following = window.following
             self.post_message(self.Followed(window.following))
+        if languages := wanted():
+            self.run_worker(self._colour(languages))
         strips = canvas.paint(self._rows, width, height, total, above, self.text_selection)
         if self._unseen and strips:
             strips[-1] = canvas.marker(strips[-1])
@@ -253,6 +259,12 @@ class Transcript(ScrollView, can_focus=True):
         changed = [y for y in range(height) if strips[y] is not old[y]]
         if changed:
             self.refresh(*_regions(changed, width))
+
+    async def _colour(self, languages: set[str]) -> None:
+        """Load lexers beside the event loop, then draw their code again."""
+        await asyncio.to_thread(load, languages)
+        self._window.recolour()
+        self._draw()
 
     def _prepare(self) -> Canvas:
         """Resolve the styles, once for each theme."""
@@ -285,6 +297,12 @@ class Transcript(ScrollView, can_focus=True):
 
     def on_mount(self) -> None:
         self._draw()
+        self.set_timer(_WARM_SECONDS, self._warm)
+
+    async def _warm(self) -> None:
+        """Import what the first reply most likely needs, so that it does not wait for it."""
+        await asyncio.to_thread(parser().parse, "text")
+        await asyncio.to_thread(load, ("python", "bash"))
 
     def render_line(self, y: int) -> Strip:
         """A row with the place of each character, for finding what is under the mouse."""
@@ -322,12 +340,12 @@ class Transcript(ScrollView, can_focus=True):
         self._draw()
         self.set_reactive(Widget.scroll_y, self.scroll_y + fraction)
 
-    def _on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.prevent_default().stop()
         self._turn_wheel(_WHEEL_ROWS)
 
-    def _on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.prevent_default().stop()
         self._turn_wheel(-_WHEEL_ROWS)
 
     def _turn_wheel(self, rows: int) -> None:

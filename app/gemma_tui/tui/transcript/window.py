@@ -66,21 +66,37 @@ class Window:
         """Set width, height and styles; everything is laid out again as it is looked at."""
         if width != self.width or palette is not self._palette:
             self._forget()
+            self._keep_row(width)
             self.width, self._palette = width, palette
             for turn in self.document.turns:
                 turn.height = 0
                 turn.unmeasured = [turn.at(index) for index in range(len(turn))]
                 for block in turn.unmeasured:
                     block.lines = block.former = None
-            # The same text stays at the top; how many rows of its block were above it is not known any more.
-            self._row = 0
         self.height = height
+
+    def _keep_row(self, width: int) -> None:
+        """Stay at about the same place in the block at the top, whose rows will be longer or shorter."""
+        turns = self.document.turns
+        if self._turn < len(turns) and self._index < len(turns[self._turn]):
+            gap = int(turns[self._turn].at(self._index).gap)
+            if self._row > gap:
+                self._row = gap + (self._row - gap) * self.width // width
 
     def _forget(self) -> None:
         for block in self._laid.values():
             block.lines = None
         self._laid.clear()
         self._kept = 0
+
+    def recolour(self) -> None:
+        """Lay code out again, after lexers were loaded."""
+        for turn in self.document.turns:
+            for block in turn.body:
+                if block.highlighter is not None or block.highlighters:
+                    block.highlighter = None
+                    block.highlighters = {}
+                    block.former, block.lines = block.lines, None
 
     def reset(self) -> None:
         """Go back to an empty beginning, after the document was cleared."""
@@ -180,6 +196,7 @@ class Window:
         first = self._row
         for turn, index, block in self._from(self._turn, self._index):
             lines = self.lines(turn, block)
+            first = min(first, max(0, len(lines) - 1))
             rows.extend([Row(turn, index, block, number, lines[number]) for number in range(first, len(lines))])
             first = 0
             if len(rows) >= self.height:

@@ -126,6 +126,6 @@ def wrap_runs(runs: Sequence[Run], width: int) -> Iterator[tuple[list[Segment], 
         for start, end, dropped in break_lines(line, width):
             segments = slice_runs(runs, offset + start, offset + end)
             row = line[start:end]
-            cells = len(row) if is_single(row) else cell_len(row)
-            yield segments, cells, "\n" if end + len(dropped) == len(line) else dropped
+            cells = len(row) if is_single(row) else sum([segment.cell_length for segment in segments])
+            yield segments, cells, dropped + "\n" if end + len(dropped) == len(line) else dropped
         offset += len(line) + 1
