@@ -38,8 +38,11 @@ def run(args: argparse.Namespace) -> int:
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
         raise UsageError('the screen needs a terminal; for one answer without it: gemma-tui ask "Hello"')
 
+    from gemma_backend.media.native import keep_native_writes_off_screen
     from gemma_tui.tui import start
 
+    # What libsndfile's decoders report about damaged frames would be drawn across it.
+    keep_native_writes_off_screen()
     app: list[GemmaApp] = []
 
     def make() -> GemmaApp:
