@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from gemma_backend.checkpoint.gemma import unused_tensors
 from gemma_backend.checkpoint.header import Checkpoint, Tensor
 from gemma_backend.types import BadInput
 
@@ -74,10 +75,11 @@ class Plan:
 def plan(checkpoint: Checkpoint, options: Options) -> Plan:
     """Plan for quantising `checkpoint`; BadInput if it can't be: quantised already, or no Gemma model."""
     _refuse_format(checkpoint)
+    unused = unused_tensors(checkpoint)
     layers = [
         tensor
         for tensor in checkpoint.tensors.values()
-        if _is_layer(tensor) and not _kept(tensor.name, options.exclude) and tensor.name not in _unused(checkpoint)
+        if _is_layer(tensor) and not _kept(tensor.name, options.exclude) and tensor.name not in unused
     ]
     if not layers:
         raise BadInput("Nothing is left to quantise: take back some of what --exclude keeps.")
@@ -132,25 +134,11 @@ def _kept(name: str, exclude: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(_stem(name), pattern) for pattern in (*EXCLUDED, *ALSO_KEPT, *exclude))
 
 
-def _unused(checkpoint: Checkpoint) -> set[str]:
-    """Tensors for which transformers has no place: keys and values of layers that read another layer's KV cache."""
-    text = checkpoint.config.get("text_config") or checkpoint.config
-    shared = int(text.get("num_kv_shared_layers") or 0)
-    count = int(text.get("num_hidden_layers") or 0)
-    owned = ("k_proj", "v_proj", "k_norm")
-    return {
-        name
-        for name in checkpoint.tensors
-        for layer in range(count - shared, count)
-        if shared and any(name.endswith(f"language_model.layers.{layer}.self_attn.{each}.weight") for each in owned)
-    }
-
-
 def _parts(checkpoint: Checkpoint, chosen: set[str], format: Format) -> tuple[Part, ...]:
     sums: dict[tuple[str, bool], list[int]] = {}
-    left_out = _unused(checkpoint)
+    unused = unused_tensors(checkpoint)
     for name, tensor in checkpoint.tensors.items():
-        if name in left_out or (name == "lm_head.weight" and checkpoint.config.get("tie_word_embeddings")):
+        if name in unused:
             continue
         key = (_part_name(name), name in chosen)
         found = sums.setdefault(key, [0, 0, 0])
@@ -193,9 +181,12 @@ def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tu
         notes.append("Activations are rounded too: their ranges are taken from text, not from pictures or sound.")
         if options.calib is None:
             notes.append("No --calib was given: the ranges come from the bundled text, each of its lines once.")
-    dropped = len(_unused(checkpoint))
+    dropped = len(unused_tensors(checkpoint))
     if dropped:
-        notes.append(f"{dropped} tensors of layers that read another layer's KV cache have no use and are left out.")
+        notes.append(
+            f"{dropped} tensors have no use and are left out: a tied output layer, or keys and values of layers that "
+            "read another layer's KV cache."
+        )
     unfit = [tensor for tensor in layers if tensor.shape[1] % 128 or tensor.shape[0] % 64]
     if unfit:
         notes.append(
