@@ -93,10 +93,10 @@ CAUSES: tuple[Cause, ...] = (
         [
             r"Not enough available memory on node \d+|VLLM_CPU_KVCACHE_SPACE.*(?:larger|exceed|not enough|too)",
             r"[Cc]ache blocks? (?:space|memory).{0,80}(?:exceeds|larger than).{0,60}memory",
-            r"Available memory on node .*is less than",
+            r"Available memory on node \d+ \((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on .*is less than",
         ],
-        "The computer's memory is too small for the KV cache that was asked for.",
-        "Lower VLLM_CPU_KVCACHE_SPACE (GiB) in the profile's environment, or close other programs.",
+        "The computer's memory is too small for what was asked for: {free} of {total} GiB are free.",
+        "Lower VLLM_CPU_KVCACHE_SPACE (GiB) or, on a CPU too, gpu-memory-utilization, or close other programs.",
     ),
     _cause(
         "gpu-out-of-memory",
@@ -168,6 +168,7 @@ CAUSES: tuple[Cause, ...] = (
         ],
         "The address to listen on does not belong to this computer.",
         "Use 127.0.0.1, or an address that this computer has.",
+        unless=("repository-unreachable",),
     ),
     _cause(
         "tokenizers-version",
@@ -185,7 +186,6 @@ CAUSES: tuple[Cause, ...] = (
             r"(?:\w+\.)*(?P<found>AmbiguousGlobalPerLayerAttributeError)",
             r"(?P<want>[\w-]+[<>=!~]=?[^ ]*) is required for a normal functioning of this module, "
             r"but found (?P<found>\S+==\S+?)\.?(?:\s|$)",
-            r"does not recognize this architecture.*version of Transformers is out of date",
             r"ImportError: cannot import name '(?P<found>\w+)' from '(?:transformers|huggingface_hub|tokenizers)",
             r"ModuleNotFoundError: No module named '(?P<found>transformers\.[\w.]+)'",
             r"AttributeError: .*module '?(?:transformers|huggingface_hub)[\w.']* has no attribute '(?P<found>\w+)'",
@@ -380,13 +380,28 @@ CAUSES: tuple[Cause, ...] = (
         [
             r"Model architectures? \[?'?(?P<what>[\w', ]+?)'?\]? (?:are|is) not supported (?:for now|in-tree|anymore)",
             r"Model architecture (?P<what>\w+) was supported in vLLM until",
-            r"model type `(?P<what>[^`]+)` but Transformers does not recognize this architecture",
             r"Unrecognized model in (?P<what>\S+?)\. Should have a `model_type` key",
             r"Cannot find model module\. '(?P<what>\w+)'|No model architectures are specified",
             r"(?P<what>\w+) has no vLLM implementation",
         ],
         "This vLLM does not know the model's architecture ({what}).",
         "Use a newer vLLM (Gemma 4 needs 0.19.1 or later), or check `architectures` in the checkpoint's config.json.",
+    ),
+    _cause(
+        "architecture-transformers",
+        [r"model type `(?P<what>[^`]+)` but Transformers does not recognize this architecture"],
+        "The installed transformers does not know the model's architecture ({what}).",
+        "Use a newer transformers that this vLLM accepts, or check `model_type` in the checkpoint's config.json.",
+    ),
+    _cause(
+        "driver-mismatch",
+        [
+            r"NVML: Driver/library version mismatch|Driver/library version mismatch",
+            r"NVMLError_DriverNotLoaded|NVIDIA driver is not loaded|couldn't communicate with the NVIDIA driver",
+        ],
+        "The NVIDIA driver is not loaded, or was updated while the old one still runs.",
+        "Restart the computer; `nvidia-smi` then lists the GPU.",
+        anywhere=True,
     ),
     _cause(
         "no-cuda-device",
@@ -399,12 +414,12 @@ CAUSES: tuple[Cause, ...] = (
             r"libcuda\.so\.1: cannot open",
             r"could not select device driver \"?\"? with capabilities: \[\[gpu\]\]",
             r"nvidia-container-cli: initialization error",
-            r"invalid device ordinal",
+            r"invalid device ordinal|CUDA driver initialization failed|CUDA unknown error",
         ],
         "No CUDA device was found.",
         "Check `nvidia-smi` and CUDA_VISIBLE_DEVICES (in a container: --gpus all), or use the CPU runtime.",
         anywhere=True,
-        unless=("driver-too-old",),
+        unless=("driver-too-old", "driver-mismatch"),
     ),
     _cause(
         "gpu-fault",

@@ -18,7 +18,7 @@ FATAL = re.compile(
     r"|Engine core proc \S+ died unexpectedly|Worker proc \S+ died unexpectedly"
     r"|(?:RuntimeError: )?Engine core initialization failed|\[shutdown\] MPClient: engine core exited unexpectedly"
     r"|(?:RuntimeError: )?Frontend process failed during"
-    r"|(?:\S+: )?error: (?:unrecognized arguments|argument |ambiguous option|the following arguments are required)"
+    r"|(?:[\w. -]{1,60}: )?error: (?:unrecognized arguments|argument |ambiguous option|the following arguments are)"
     r"|(?:bash: line \d+: +\d+ )?Killed\b|(?:.*exited with (?:code|status) (?:137|139|1)\b)|OOMKilled"
     r"|Fatal Python error: |Segmentation fault|Illegal instruction|Bus error|!!!!!!! \w+ encountered"
     r"|ERROR:\s+\[Errno \d+\]|ERROR:\s+Application startup failed"

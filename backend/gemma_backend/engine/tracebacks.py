@@ -129,7 +129,8 @@ class Tracebacks:
             self._link[key] = "direct" if stripped == DIRECT else "during"
             self._ended.pop(key, None)
         elif (ended := self._ended.get(key)) is not None:
-            if stripped and len(ended.lines) < MESSAGE_LINES:
+            # One empty line may stand inside a message: huggingface_hub writes the repository's URL behind one.
+            if len(ended.lines) < MESSAGE_LINES and (stripped or ended.lines[-1].strip()):
                 ended.lines.append(text)
             else:
                 self._ended.pop(key)
