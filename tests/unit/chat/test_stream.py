@@ -313,3 +313,19 @@ async def test_replies_side_by_side_do_not_mix() -> None:
         endpoint = parse_url(server.url)
         replies = await asyncio.gather(*(chat(endpoint, asked(f"w{number} ")) for number in range(5)))
     assert [text_of(events) for events in replies] == [f"w{number} " * 50 for number in range(5)]
+
+
+async def test_faults_leave_nothing_open_behind() -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    async with OpenAIServer() as server:
+        endpoint = parse_url(server.url)
+        await chat(endpoint)
+        before, tasks = open_files(), len(asyncio.all_tasks())
+        for fault in ("cut", "close", "garbage", "long-event", "binary", "stall", "no-chunking", None) * 3:
+            server.reply = Reply(TEXT, fault=fault)  # type: ignore[arg-type]
+            await chat(endpoint)
+        await server.until(running=0)
+        assert len(asyncio.all_tasks()) <= tasks + 1
+        assert open_files() <= before + 1
