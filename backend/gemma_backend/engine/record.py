@@ -143,14 +143,15 @@ def find_running(profile: Profile) -> Endpoint | None:
 def healthy(endpoint: Endpoint) -> bool:
     """Whether `/health` answers 200 at once."""
     try:
-        with _connect(endpoint) as connection:
+        with connect(endpoint) as connection:
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return b" 200 " in connection.recv(64).split(b"\r\n")[0] + b" "
     except OSError:
         return False
 
 
-def _connect(endpoint: Endpoint) -> socket.socket:
+def connect(endpoint: Endpoint) -> socket.socket:
+    """A connection to where `endpoint` listens; raises OSError."""
     if endpoint.socket is None:
         host, _, port = endpoint.base_url.partition("://")[2].rpartition(":")
         return socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS)
