@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from gemma_tui.tui.start import run
@@ -41,9 +42,10 @@ def make(url: str, model: str, tokens: int) -> EarlyKeys:
                 from benchmarks.token_server import text_of
 
                 turn = text_of(1_500)
-                self.query_one(Transcript).load(
-                    [item for _ in range(tokens // 1_500) for item in (("user", "Tell me more."), ("assistant", turn))]
-                )
+                turns = [item for _ in range(tokens // 1_500) for item in (("user", "Go on."), ("assistant", turn))]
+                begun = time.perf_counter()
+                self.query_one(Transcript).load(turns)
+                self.query_one(Transcript).add_notice(f"loaded in {1000 * (time.perf_counter() - begun):.0f} ms")
 
         def _opened(self) -> None:
             self.release_keys()

@@ -24,10 +24,12 @@ ROOT = Path(__file__).parents[2]
 # Each key is a letter that is nowhere else on the screen.
 _SCRIPTS = ((0x10D0, 0x10F0), (0x0531, 0x0557), (0x0561, 0x0587), (0x0410, 0x0450))
 LETTERS = [chr(code) for first, last in _SCRIPTS for code in range(first, last)]
-_ENV = {
-    "PYTHONDONTWRITEBYTECODE": "",
-    "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("app", "backend", "assets", "tests")),
-}
+
+
+def environment() -> dict[str, str]:
+    """The variables that the measured programs run with; byte code is kept, as it is in an installed program."""
+    paths = os.pathsep.join(str(ROOT / name) for name in ("app", "backend", "assets", "tests"))
+    return {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 class Server:
@@ -36,7 +38,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         port, self._times = folder / "port", folder / "times"
         command = [sys.executable, "-m", "benchmarks.token_server", str(port), str(self._times)]
-        self._process = subprocess.Popen(command, env={**os.environ, **_ENV})
+        self._process = subprocess.Popen(command, env={**os.environ, **environment()})
         while not (port.exists() and port.read_text(encoding="utf-8")):
             time.sleep(0.02)
         self.url = f"http://127.0.0.1:{port.read_text(encoding='utf-8')}"
@@ -64,7 +66,7 @@ def command_of(app: str, url: str, model: str, tokens: int = 0) -> list[str]:
 
 def open_app(app: str, url: str, model: str, tokens: int = 0) -> tuple[Terminal, float, float]:
     """Start the program; returns it with seconds to the first paint and to the first typed letter on screen."""
-    terminal = Terminal(command_of(app, url, model, tokens), env=_ENV)
+    terminal = Terminal(command_of(app, url, model, tokens), env=environment())
     while not terminal.read(5):
         pass
     paint = terminal.last_output - terminal.started

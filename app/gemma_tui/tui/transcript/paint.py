@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+from rich.cells import cell_len, split_graphemes
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from gemma_tui.tui.transcript.block import Line
+from gemma_tui.tui.transcript.wrap import is_single
 
 MARGIN = 2
 """Columns left of the text; a turn's bar stands in the first."""
@@ -71,7 +72,12 @@ def hit_strip(line: Line, number: int) -> Strip:
     segments = [Segment(" ", first)] * (MARGIN + gutter_cells(line))
     position = 0
     for segment in line.segments:
-        segments.append(Segment(segment.text, Style(meta={"offset": (position, number)})))
+        if is_single(segment.text):
+            segments.append(Segment(segment.text, Style(meta={"offset": (position, number)})))
+        else:
+            # Both cells of a wide character stand for it, which Textual would take for the next one's.
+            for start, _, cells in split_graphemes(segment.text)[0]:
+                segments.extend([Segment(" ", Style(meta={"offset": (position + start, number)}))] * cells)
         position += len(segment.text)
     if not line.segments:
         segments.append(Segment("", first))

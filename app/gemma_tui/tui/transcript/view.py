@@ -84,6 +84,7 @@ class Transcript(ScrollView, can_focus=True):
         self._flushed_at = 0.0
         self._flush_timer: Timer | None = None
         self._wheel = 0
+        self._wheeled_at = 0.0
         self._wheel_timer: Timer | None = None
         self._dragging = False
 
@@ -352,10 +353,15 @@ class Transcript(ScrollView, can_focus=True):
         """Gather steps: terminals send dozens for one turn of the wheel, and a frame can show only one position."""
         self._wheel += rows
         if self._wheel_timer is None:
-            self._wheel_timer = self.set_timer(_WHEEL_SECONDS, self._apply_wheel)
+            wait = self._wheeled_at + _WHEEL_SECONDS - monotonic()
+            if wait <= 0:
+                self._apply_wheel()
+            else:
+                self._wheel_timer = self.set_timer(wait, self._apply_wheel)
 
     def _apply_wheel(self) -> None:
         self._wheel_timer = None
+        self._wheeled_at = monotonic()
         rows, self._wheel = self._wheel, 0
         if rows:
             self.scroll_rows(rows)
