@@ -44,9 +44,10 @@ async def _serve(args: argparse.Namespace) -> int:
     import signal
 
     from gemma_backend.checkpoint.locate import locate
-    from gemma_backend.engine.engine import Engine, Tcp
+    from gemma_backend.engine.engine import Engine, Tcp, check_port
     from gemma_tui.cli.engine_run import chosen_profile, found_runtime
 
+    check_port(Tcp(args.host, args.port))
     profile = chosen_profile(args.profile)
     runtime = await asyncio.to_thread(found_runtime, profile)
     checkpoint = await asyncio.to_thread(locate, profile.checkpoint or "")

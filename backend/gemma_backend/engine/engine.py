@@ -215,7 +215,7 @@ class Engine:
     async def _spawn(self) -> None:
         self._id = secrets.token_hex(4)
         if self._address is not None:
-            _check_port(self._address)
+            check_port(self._address)
         self._folder = records.runtime_root() / self._id
         for path in (self._folder, self._folder / "tmp"):
             path.mkdir(mode=0o700)
@@ -466,7 +466,7 @@ def _start_keeper(engine_id: str, channel: socket.socket) -> subprocess.Popen[by
     )
 
 
-def _check_port(address: Tcp) -> None:
+def check_port(address: Tcp) -> None:
     """Raise EngineError where the port cannot be had; vLLM itself may find out only at the very end of its start."""
     try:
         infos = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
