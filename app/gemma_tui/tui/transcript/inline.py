@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
 from rich.style import Style
 
 from gemma_backend.text.clean import clean
 from gemma_tui.tui.transcript.palette import CODE, EMPHASIS, LINK, MATH, STRIKE, STRONG, Palette
 from gemma_tui.tui.transcript.wrap import Run
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 _URL = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}*_|]")
 _DOLLARS = re.compile(r"\$\$.+?\$\$|\$(?!\s)(?:[^$\\\n]|\\.)+?(?<!\s)\$(?!\d)", re.DOTALL)
@@ -39,7 +42,12 @@ def _math(state: StateInline, silent: bool) -> bool:
 
 @cache
 def parser() -> MarkdownIt:
-    """CommonMark with tables, strike-through and TeX left alone; HTML is text like any other."""
+    """CommonMark with tables, strike-through and TeX left alone; HTML is text like any other.
+
+    Importing it takes 25 ms, so that happens when the first Markdown comes, not before the first frame.
+    """
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     markdown.inline.ruler.before("escape", "math", _math)
     return markdown

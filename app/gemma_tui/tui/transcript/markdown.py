@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from markdown_it.common.utils import normalizeReference
-from markdown_it.token import Token
 from rich.segment import Segment
 
 from gemma_tui.tui.transcript.code import code_header, code_lines
@@ -15,12 +13,17 @@ from gemma_tui.tui.transcript.inline import inline_runs, parser
 from gemma_tui.tui.transcript.rows import Prefix, Rows
 from gemma_tui.tui.transcript.table import Cell, table_rows
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
 _BULLETS = "\u2022\u25e6\u2023"
 _QUOTE_BAR = "\u258e "
 
 
 def environment(references: Mapping[str, str]) -> dict[str, Any]:
     """What the parser has to know from other blocks: the link definitions."""
+    from markdown_it.common.utils import normalizeReference
+
     return {
         "references": {
             normalizeReference(label): {"title": "", "href": url, "map": [0, 0]} for label, url in references.items()

@@ -302,7 +302,7 @@ class Transcript(ScrollView, can_focus=True):
 
     async def _warm(self) -> None:
         """Import what the first reply most likely needs, so that it does not wait for it."""
-        await asyncio.to_thread(parser().parse, "text")
+        await asyncio.to_thread(lambda: parser().parse("text"))
         await asyncio.to_thread(load, ("python", "bash"))
 
     def render_line(self, y: int) -> Strip:
