@@ -129,6 +129,7 @@ async def _ask(args: argparse.Namespace, prompt: str, parts: list[Part], samplin
 def _session(args: argparse.Namespace, settings: Settings) -> Session:
     from gemma_backend.endpoint.address import find_key, key_warning, parse_url
     from gemma_backend.session.session import Session
+    from gemma_backend.types import UsageError
 
     if args.url:
         endpoint = parse_url(
@@ -139,8 +140,11 @@ def _session(args: argparse.Namespace, settings: Settings) -> Session:
         return Session.for_endpoint(endpoint, args.model, settings)
     profile = _profile(settings)
     if profile.url is None:
+        for flag in ("model", "api_key_file", "ca_file", "insecure"):
+            if getattr(args, flag):
+                raise UsageError(f"--{flag.replace('_', '-')} goes with --url: give the address of the server, too.")
         _check_runtime(profile, args)
-    return Session.for_profile(profile, settings)
+    return Session.for_profile(profile, settings, args.model)
 
 
 def _profile(settings: Settings) -> Profile:

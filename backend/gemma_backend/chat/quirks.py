@@ -9,7 +9,12 @@ from gemma_backend.types import Endpoint
 
 Quirk = Literal["no-template", "no-continuous-usage", "no-usage", "max-completion-tokens", "no-request-template"]
 
-_NO_TEMPLATE = re.compile(r"chat.?template|template (was )?not found|does not support chat", re.IGNORECASE)
+# vLLM and transformers, SGLang, TGI, Ollama. A template that only refuses a conversation is another matter.
+_NO_TEMPLATE = re.compile(
+    r"default chat template is no longer allowed|provide a chat.?template|chat.?template is not (set|defined)"
+    r"|(no|without a|not (have|define) an?y?) chat.?template|template (was )?not found|does not support chat\b",
+    re.IGNORECASE,
+)
 _UNTRUSTED = re.compile(r"trust.request.chat.template", re.IGNORECASE)
 _remembered: dict[tuple[str, str | None, str], set[Quirk]] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import urllib.request
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -67,6 +66,8 @@ def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
 def _proxy(endpoint: Endpoint) -> str | None:
     if is_local(endpoint):
         return None
+    import urllib.request
+
     parts = urlsplit(endpoint.base_url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None

@@ -81,12 +81,12 @@ class Session:
         self._closed = False
 
     @classmethod
-    def for_profile(cls, profile: Profile, settings: Settings) -> Self:
-        """A session on the engine of `profile`, or on the endpoint that it names."""
+    def for_profile(cls, profile: Profile, settings: Settings, model: str | None = None) -> Self:
+        """A session on the engine of `profile`, or on the endpoint that it names, there with `model` where given."""
         if profile.url is None:
             return cls(profile, None, None, settings)
         endpoint = parse_url(profile.url, api_key=find_key(profile.api_key_file))
-        return cls(profile, endpoint, profile.checkpoint, settings)
+        return cls(profile, endpoint, model or profile.checkpoint, settings)
 
     @classmethod
     def for_endpoint(cls, endpoint: Endpoint, model: str | None, settings: Settings) -> Self:

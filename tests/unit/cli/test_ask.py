@@ -207,6 +207,8 @@ async def test_what_is_no_server_exits_with_4(ask: Ask) -> None:
         (["hi", "--url", "localhost:8000"], b"", 2, "http://localhost:8000"),
         (["hi", "--url", "http://h", "--profile", "pocket"], b"", 2, "exclude each other"),
         (["hi", "--profile", "pockett"], b"", 2, "pocket"),
+        (["hi", "--profile", "pocket", "--model", "other"], b"", 2, "--model goes with --url"),
+        (["hi", "--profile", "pocket", "--api-key-file", "k"], b"", 2, "--api-key-file goes with --url"),
         (["--url", "http://127.0.0.1:9"], b"", 5, "prompt is empty"),
         (["--url", "http://127.0.0.1:9"], b"ab\xff", 5, "byte 2"),
         (["--raw", "--url", "http://127.0.0.1:9"], b"\xc3", 5, "UTF-8"),
