@@ -10,10 +10,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from textual import work
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine
+from gemma_tui.tui.early import EarlyKeys
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUIT_AGAIN_SECONDS = 2.0
 
 
-class GemmaApp(App[int]):
+class GemmaApp(EarlyKeys):
     """One terminal, one session; the result of `run()` is the exit code."""
 
     CSS_PATH = "styles/gemma.tcss"
@@ -89,6 +89,7 @@ class GemmaApp(App[int]):
         return self.main
 
     def on_mount(self) -> None:
+        self.call_after_refresh(self.release_keys)
         self.call_after_refresh(self.open)
         if self._poll:
             self.call_after_refresh(self.meter)
