@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 LOGS_KEPT = 10
 LINES_KEPT = 5_000
 LOOK_SECONDS = 0.1
-HEALTH_SECONDS = 0.25
+HEALTH_SECONDS = 0.1
 # TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
@@ -220,7 +221,11 @@ class Engine:
         for path in (self._folder, self._folder / "tmp"):
             path.mkdir(mode=0o700)
         self.log = _new_log(self.profile.name, self._id)
-        command = self._command()
+        try:
+            command = self._command()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         ours, theirs = socket.socketpair()
         with theirs:
             self._began = time.monotonic()
@@ -241,8 +246,8 @@ class Engine:
         else:
             address = self._address or Tcp(port=_free_port(), key=secrets.token_urlsafe(32))
             where, key = {"host": address.host, "port": address.port}, address.key
-            host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(address.host, address.host)
-            self.endpoint = Endpoint(f"http://{host}:{address.port}", None, key)
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address.host, address.host)
+            self.endpoint = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{address.port}", None, key)
         if key is not None:
             _write_secret(self._folder / "key", key)
         return build(

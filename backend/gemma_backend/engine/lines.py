@@ -15,12 +15,12 @@ HEAD = re.compile(
     r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?:\d{4}-)?(?P<month>\d\d)-(?P<day>\d\d) "
     r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,]\d+)? \[?(?P<source>[\w./<>-]+:\d+)\] ?"
 )
-# What journald, docker, docker compose and Kubernetes put in front of every line.
+# What journald, docker, docker compose, Kubernetes and other launchers put in front of every line.
 WRAPPER = re.compile(
     r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)? (?:std(?:out|err) [FP] )?"
     r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ [^\s:]{1,60}(?:\[\d+\])?: "
     r"|[\w.-]{1,60} +\| "
-    r"|\[[Ii]nfo\] )"
+    r"|\[[Ii]nfo\] (?:\(Process\) )?|\[pod/[^\]\s]{1,200}\] )"
 )
 BAR = re.compile(r"(?<=.)(?=(?:Capturing CUDA graphs|Loading [\w.-]+ checkpoint shards)[^|\n]{0,40}: +\d+%)")
 LONGEST = 20_000
