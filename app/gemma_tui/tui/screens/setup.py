@@ -152,6 +152,12 @@ class SetUpScreen(SheetScreen[Wanted | None]):
                 report(progress.fraction, progress.text)
 
             install(choice.device, progress=step, cancelled=lambda: self._cancelled)
+        if choice.checkpoint is not None and choice.profile is not None:
+            from gemma_backend.checkpoint.download import download
+            from gemma_backend.config.profiles import load_profile
+
+            size = load_profile(choice.profile).download_bytes
+            download(choice.checkpoint, size, progress=report, cancelled=lambda: self._cancelled)
         if self._cancelled:
             raise EngineError("Stopped.")
 

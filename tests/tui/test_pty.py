@@ -1,0 +1,149 @@
+"""The real command in a real terminal, on the real engine: type, drop a picture, drop a clip, quit."""
+
+import math
+import os
+import struct
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+from PIL import Image
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+COLUMNS, ROWS = 80, 24
+START_SECONDS, ANSWER_SECONDS, STOP_SECONDS = 600, 120, 90
+
+
+class Terminal:
+    """A program in a pty and the screen that it draws."""
+
+    def __init__(self, *words: str, env: dict[str, str]) -> None:
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self.screen)
+        self.child = pexpect.spawn(words[0], list(words[1:]), env=env, dimensions=(ROWS, COLUMNS), timeout=None)
+        self.child.delaybeforesend = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def until(self, true: Callable[[str], object], seconds: float) -> None:
+        """Draw what comes until `true(text)`; fails with the screen where it does not come to that."""
+        end = time.monotonic() + seconds
+        while not true(self.text):
+            assert time.monotonic() < end, self.text
+            try:
+                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                assert true(self.text), self.text
+                return
+
+    def drain(self, seconds: float) -> None:
+        """Draw what comes until the program ends."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                self._stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                return
+
+    def paste(self, text: str) -> None:
+        """Send what a terminal sends for a paste or a drop."""
+        self.child.send(b"\x1b[200~" + text.encode() + b"\x1b[201~")
+
+
+def family(pid: int) -> set[tuple[int, str]]:
+    """All processes below `pid`, each with its start time, by which it is known again."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = (int(fields[1]), fields[19])
+    found: set[tuple[int, str]] = set()
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop()
+        for child, (its_parent, started) in parents.items():
+            if its_parent == parent:
+                found.add((child, started))
+                waiting.append(child)
+    return found
+
+
+def alive(processes: set[tuple[int, str]]) -> set[int]:
+    """Those of `processes` that still run."""
+    left = set()
+    for pid, started in processes:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[19] == started and fields[0] != "Z":
+            left.add(pid)
+    return left
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    # The runtime is the one that is installed; everything else is this test's own.
+    monkeypatch.delenv("GEMMA_TUI_DATA_DIR")
+    own = {f"GEMMA_TUI_{name}_DIR": str(tmp_path / name.lower()) for name in ("STATE", "CACHE", "CONFIG", "LOG")}
+    return os.environ | own | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+
+
+@pytest.fixture
+def terminal(folders: dict[str, str]) -> Iterator[Terminal]:
+    from gemma_backend.runtime.find import find
+
+    if find("cpu") is None:
+        pytest.skip("the CPU runtime is not installed; `make runtimes` does it")
+    running = Terminal(sys.executable, "-m", "gemma_tui", "--profile", "pocket", env=folders)
+    yield running
+    running.child.close(force=True)
+
+
+def test_type_drop_and_quit(terminal: Terminal, tmp_path: Path) -> None:
+    picture = tmp_path / "a picture.png"
+    Image.radial_gradient("L").resize((96, 64)).save(picture)
+    clip = tmp_path / "tone.wav"
+    with wave.open(str(clip), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", "not compressed"))
+        samples = (int(9000 * math.sin(i / 5)) for i in range(16000))
+        file.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
+
+    terminal.until(lambda text: "message" in text, START_SECONDS)
+    terminal.child.send("Once upon a time")
+    terminal.until(lambda text: "│ Once upon a time" in text, ANSWER_SECONDS)
+    terminal.child.send("\r")
+    terminal.until(lambda text: "▌ Once upon a time" in text, ANSWER_SECONDS)
+    terminal.until(lambda text: "Gemma" in text and "● ready" in text and "tok/s" in text, START_SECONDS)
+
+    for path, shown in ((picture, "96 × 64"), (clip, "1.0 s")):
+        terminal.child.send("\x0e")
+        terminal.until(lambda text: "▌" not in text, ANSWER_SECONDS)
+        terminal.paste(f"'{path}'")
+        terminal.until(lambda text, shown=shown: shown in text, ANSWER_SECONDS)
+        terminal.child.send("What is this?\r")
+        terminal.until(lambda text: "Gemma" in text and "● ready" in text, ANSWER_SECONDS)
+        assert "✗" not in terminal.text, terminal.text
+
+    engine = family(terminal.child.pid)
+    assert len(engine) >= 3, "keeper, API server and EngineCore"
+    terminal.child.send("\x11")
+    terminal.drain(STOP_SECONDS)
+    terminal.child.wait()
+    assert terminal.child.exitstatus == 0
+    assert alive(engine) == set()
