@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quantize": ("gemma_tui.cli.quantize", "turn a BF16 checkpoint into an NVFP4 one"),
     "model": ("gemma_tui.cli.model", "verify a quantised checkpoint against its source"),
     "config": ("gemma_tui.cli.config", "show settings and where each value came from"),
+    "top": ("gemma_tui.cli.top", "watch the figures of running servers"),
     "doctor": ("gemma_tui.cli.doctor", "check this machine and say what is missing"),
 }
 # Without a subcommand the screen opens; its module holds the options that stand before any subcommand.

@@ -1,0 +1,121 @@
+"""`gemma-tui top` against servers that replay a capture."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gemma_backend.types import Endpoint
+from gemma_tui.tui.top import TopApp
+from gemma_tui.tui.widgets.dashboard import Dashboard
+
+BUSY = (Path(__file__).parents[1] / "fixtures" / "metrics" / "vllm-0.32-cpu-busy.prom").read_bytes()
+
+
+@contextlib.asynccontextmanager
+async def replayed(body: bytes = BUSY) -> AsyncIterator[str]:
+    """A server whose every answer is `body`."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def top(*arguments: str) -> tuple[int | None, str, str]:
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gemma_tui", "top", *arguments),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_once_as_json_apart_and_together() -> None:
+    async with replayed() as one, replayed() as two:
+        code, output, errors = await top("--once", "--json", "--interval", "0.2", one, two + "/v1")
+    assert (code, errors) == (0, "")
+    found = json.loads(output)
+    assert [server["server"] for server in found["servers"]] == [one, two + "/v1"]
+    assert [server["running"] for server in found["servers"]] == [3, 3]
+    assert found["servers"][0]["kv_tokens"] == 55_356
+    assert found["servers"][0]["generation_rate"] == 0.0
+    assert found["together"]["running"] == 6
+    assert found["together"]["ttft"]["p50"] is None
+
+
+async def test_once_in_words() -> None:
+    async with replayed() as one:
+        code, output, _ = await top("--once", "--interval", "0.2", one)
+    assert code == 0
+    assert "  running         3\n" in output
+    assert "  KV cache        0.7%\n" in output
+    assert "  first token     not available\n" in output
+
+
+async def test_nobody_there_is_exit_code_4() -> None:
+    async with replayed() as gone:
+        pass
+    code, output, errors = await top("--once", "--interval", "0.2", gone)
+    assert code == 4
+    assert "The server does not answer." in output
+    assert errors == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["http://127.0.0.1:1"], "needs a terminal"),
+        (["--json", "http://127.0.0.1:1"], "--json goes with --once"),
+        (["--once", "--interval", "0", "http://127.0.0.1:1"], "between 0.1 and 3600"),
+        (["--once", "no address"], "no address"),
+    ],
+)
+async def test_wrong_use_is_one_sentence(arguments: list[str], said: str) -> None:
+    code, output, errors = await top(*arguments)
+    assert code == 2
+    assert output == ""
+    assert said in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_two_servers_side_by_side_and_together() -> None:
+    async with replayed() as one, replayed() as two:
+        app = TopApp([("[one]", Endpoint(one), None), ("two", Endpoint(two), None)], 0.1)
+        async with app.run_test(size=(140, 40)) as pilot:
+            boards = list(app.query(Dashboard))
+            while not all("running" in board.words() for board in boards):
+                await pilot.pause(0.05)
+            assert len(boards) == 3
+            assert "6 running" in boards[0].words()
+            assert "3 running" in boards[1].words()
+            screen = app.export_screenshot().replace("&#160;", " ")
+            assert "[one]" in screen
+            await pilot.press("space")
+            before = len(boards[1].history)
+            await pilot.pause(0.5)
+            assert len(boards[1].history) == before
+            await pilot.press("t")
+            assert app.theme == "gemma-light"
+            await pilot.press("q")
+        assert app.return_code == 0

@@ -1,0 +1,31 @@
+"""Several servers added up."""
+
+from __future__ import annotations
+
+import pytest
+
+from gemma_backend.metrics.together import together
+from gemma_backend.types import HostMemory, Quantiles, Sample
+
+ONE = Sample(1.0, generation_rate=10.0, running=1, waiting=0, kv_cache=0.5, kv_tokens=100, ttft=Quantiles(0.1))
+TWO = Sample(2.0, generation_rate=30.0, running=2, waiting=5, kv_cache=0.1, kv_tokens=300)
+SILENT = Sample(3.0)
+
+
+def test_what_can_be_added_is_added() -> None:
+    total = together([ONE, TWO])
+    assert (total.generation_rate, total.running, total.waiting, total.kv_tokens) == (40.0, 3, 5, 400)
+    assert total.kv_cache == pytest.approx((50 + 30) / 400)
+    assert total.ttft == Quantiles()
+
+
+def test_a_sum_without_one_of_them_would_be_wrong() -> None:
+    total = together([ONE, SILENT])
+    assert (total.generation_rate, total.running, total.kv_cache) == (None, None, None)
+
+
+def test_memory_is_counted_once_or_not_at_all() -> None:
+    host = HostMemory(10, 5)
+    assert together([Sample(1.0, host=host), SILENT]).host == host
+    assert together([Sample(1.0, host=host), Sample(1.0, host=host)]).host is None
+    assert together([]) == Sample(0.0)
