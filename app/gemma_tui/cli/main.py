@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("gemma_tui.cli.serve", "run the engine in the foreground for other programs"),
     "engine": ("gemma_tui.cli.engine", "install, list, start, stop and explain vLLM engines"),
     "quantize": ("gemma_tui.cli.quantize", "turn a BF16 checkpoint into an NVFP4 one"),
-    "model": ("gemma_tui.cli.model", "verify a quantised checkpoint against its source"),
+    "model": ("gemma_tui.cli.model", "fetch a checkpoint, or verify a quantised one against its source"),
     "config": ("gemma_tui.cli.config", "show settings and where each value came from"),
     "top": ("gemma_tui.cli.top", "watch the figures of running servers"),
     "doctor": ("gemma_tui.cli.doctor", "check this machine and say what is missing"),

@@ -31,7 +31,7 @@ def locate(checkpoint: str) -> Path:
         found = None
     if found is None or not has_weights(found):
         raise EngineError(
-            f"The checkpoint {checkpoint} is not on this computer: download it with `hf download {checkpoint}`."
+            f"The checkpoint {checkpoint} is not on this computer: fetch it with `gemma-tui model pull {checkpoint}`."
         )
     return found
 

@@ -37,7 +37,7 @@ def test_a_folder_and_what_it_may_lack(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_repository_that_is_not_here_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(EngineError, match="hf download some-owner/some-model"):
+    with pytest.raises(EngineError, match="model pull some-owner/some-model"):
         locate("some-owner/some-model")
 
 

@@ -141,7 +141,7 @@ async def test_what_is_missing_is_told(profile: Profile, tmp_path: Path) -> None
     for changed, hint in (
         ({"runtime": "cuda"}, "gemma-tui engine install --runtime cuda"),
         ({"checkpoint": str(tmp_path / "none")}, "no checkpoint"),
-        ({"checkpoint": "org/never-downloaded"}, "hf download"),
+        ({"checkpoint": "org/never-downloaded"}, "model pull"),
     ):
         session = Session.for_profile(profile.model_copy(update=changed), Settings())
         await session.start()

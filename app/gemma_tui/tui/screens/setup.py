@@ -29,8 +29,9 @@ Report = Callable[[float, str], None]
 class SetUpScreen(SheetScreen[Wanted | None]):
     """The result is what to open once everything is there; None where the person would rather leave."""
 
-    def __init__(self, needed: SetUpNeeded, wanted: Wanted) -> None:
+    def __init__(self, needed: SetUpNeeded, wanted: Wanted, survey: Callable[[], Survey] | None = None) -> None:
         super().__init__()
+        self._survey = survey
         self._needed = needed
         self._wanted = wanted
         self._choices: list[Choice] = []
@@ -57,7 +58,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         """Look at the machine and offer what is possible."""
         from gemma_backend.session.setup import choices, survey
 
-        found = await asyncio.to_thread(survey)
+        found = await asyncio.to_thread(self._survey or survey)
         self._choices = choices(found)
         self.query_one("#found", Static).update("\n".join(found_lines(found)))
         self.offer()
