@@ -153,12 +153,13 @@ class SetUpScreen(SheetScreen[Wanted | None]):
                 report(progress.fraction, progress.text)
 
             install(choice.device, progress=step, cancelled=lambda: self._cancelled)
-        if choice.checkpoint is not None and choice.profile is not None:
-            from gemma_backend.checkpoint.download import download
-            from gemma_backend.config.profiles import load_profile
+        if choice.checkpoint is not None:
+            from gemma_backend.checkpoint.pull import Fetched, pull
 
-            size = load_profile(choice.profile).download_bytes
-            download(choice.checkpoint, size, progress=report, cancelled=lambda: self._cancelled)
+            def fetched(state: Fetched) -> None:
+                report(state.fraction, f"{state.file}: {state.done / 1e9:.2f} of {state.total / 1e9:.1f} GB")
+
+            pull(choice.checkpoint, progress=fetched, cancelled=lambda: self._cancelled)
         if self._cancelled:
             raise EngineError("Stopped.")
 
