@@ -1,0 +1,130 @@
+"""The command on a real checkpoint with the real ModelOpt, and what it makes served by a real vLLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemma_assets import path as asset
+from gemma_backend.chat.stream import stream_completion
+from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
+from gemma_backend.checkpoint.verify import verify
+from gemma_backend.config.profiles import load_profile
+from gemma_backend.engine.engine import Engine
+from gemma_backend.quantize.tools import find_tools
+from gemma_backend.runtime.found import Runtime
+from gemma_backend.types import EngineError, Finished, Sampling
+from gemma_tui.cli.main import main
+from pocket.build import NAME, random_weights
+from stubs.real_engine import cpu_runtime
+
+pytestmark = pytest.mark.engine
+
+
+@dataclass(frozen=True)
+class Made:
+    """A BF16 checkpoint and what the command made of it in both formats."""
+
+    source: Path
+    weights_only: Path
+    activations_too: Path
+    tools: Runtime
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    given = os.environ.get("GEMMA_TUI_TEST_QUANTIZE")
+    try:
+        tools = find_tools(Path(given) if given else None)
+    except EngineError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("quantised")
+    random_weights(tools.python, folder / NAME)
+    for form, more in (("nvfp4a16", []), ("nvfp4", ["--samples", "8"])):
+        words = ["quantize", str(folder / NAME), str(folder / form), "--format", form, *more]
+        assert main([*words, "--python", str(tools.python)]) == 0
+    return Made(folder / NAME, folder / "nvfp4a16", folder / "nvfp4", tools)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("form", ["weights_only", "activations_too"])
+def test_the_result_is_its_source_rounded(made: Made, form: str) -> None:
+    report = verify(read_checkpoint(getattr(made, form)), read_checkpoint(made.source))
+    assert report.ok, report.problems
+    assert (report.rounded, report.clipped, report.uneven) == (49, 0, 0)
+    assert report.error < 0.1
+
+
+def test_everything_else_comes_along(made: Made) -> None:
+    source, result = contents(made.source), contents(made.weights_only)
+    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json", "generation_config.json"):
+        assert result[name] == source[name]
+    config, original = json.loads(result["config.json"]), json.loads(source["config.json"])
+    assert config.pop("quantization_config")["quant_algo"] == "W4A16_NVFP4"
+    assert config == original
+    wanted = json.loads(result["hf_quant_config.json"])["quantization"]
+    assert (wanted["quant_algo"], wanted["group_size"]) == ("W4A16_NVFP4", 16)
+    assert wanted["exclude_modules"] == [
+        "lm_head",
+        "model.audio_tower*",
+        "model.embed_audio*",
+        "model.embed_vision*",
+        "model.vision_tower*",
+    ]
+
+
+def test_w4a4_has_a_range_for_the_activations_of_each_layer(made: Made) -> None:
+    found = read_checkpoint(made.activations_too)
+    layers = {name.removesuffix(".weight_scale") for name in found.tensors if name.endswith(".weight_scale")}
+    ranges = {layer: _number(found, f"{layer}.input_scale") for layer in layers}
+    assert all(0 < value < 1 for value in ranges.values())
+    parent = "model.language_model.layers.0.self_attn"
+    assert len({ranges[f"{parent}.{name}_proj"] for name in "qkv"}) == 1
+
+
+def _number(checkpoint: Checkpoint, name: str) -> float:
+    return float(np.atleast_1d(checkpoint.tensors[name].read())[0])
+
+
+def test_the_script_beside_the_result_makes_it_again_with_modelopt_alone(made: Made, tmp_path: Path) -> None:
+    script = made.weights_only / "quantize.py"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    command = [str(made.tools.python), str(script), str(made.source), str(tmp_path / "again")]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    again, first = contents(tmp_path / "again"), contents(made.weights_only)
+    assert again == {name: data for name, data in first.items() if name not in ("README.md", "quantize.py")}
+
+
+def test_the_bundled_checkpoint_was_made_by_this_command(made: Made) -> None:
+    """Byte for byte where source and versions are the same; the same files and layers always."""
+    bundled, result = contents(asset("pocket")), contents(made.weights_only)
+    assert set(bundled) >= set(result)
+    assert bundled["quantize.py"] == result["quantize.py"]
+    record = json.loads(bundled["quantize.json"])
+    if record == json.loads(result["quantize.json"]):
+        assert bundled == result
+    else:
+        assert record["format"] == "nvfp4a16"
+        assert read_checkpoint(asset("pocket")).quantization == "W4A16_NVFP4"
+
+
+async def test_w4a4_is_served_on_a_cpu(made: Made, engine_homes: Path) -> None:
+    profile = load_profile("pocket")
+    engine = Engine(profile, cpu_runtime(), made.activations_too)
+    await engine.start()
+    try:
+        endpoint = await engine.wait_ready()
+        stream = stream_completion(endpoint, profile.served_name, "The ferry leaves", Sampling(max_tokens=8))
+        events = [event async for event in stream]
+    finally:
+        await engine.stop()
+    assert isinstance(events[-1], Finished), events[-1]
