@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
 
 from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, Failed, Finished, LogLine
 from gemma_tui.tui.attaching import Attacher, message_parts, transcript_attachments
@@ -64,7 +63,7 @@ class MainScreen(Screen[None]):
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
         self.dashboard = Dashboard(id="dashboard")
-        self.stage = ContentSwitcher(self.transcript, self.pad, id="stage", initial="transcript")
+        self.stage = Vertical(self.transcript, self.pad, id="stage")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
         self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
         self._board = board
@@ -187,7 +186,8 @@ class MainScreen(Screen[None]):
         """The start fills the screen until something was said; after that it is a few lines, until it is over."""
         begun = self.mode == "completion" or bool(self.transcript.document.turns)
         self.stage.display = begun
-        self.stage.current = "pad" if self.mode == "completion" else "transcript"
+        self.pad.display = self.mode == "completion"
+        self.transcript.display = not self.pad.display
         self.start_view.set_class(begun, "-compact")
         self.start_view.display = not begun or state == "starting"
 

@@ -53,7 +53,6 @@ class StatusBar(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.standing = Standing()
-        self._turn = 0
 
     def show(self, **changes: Any) -> None:
         """Change fields of the standing, text cleaned; draws only where something is different."""
@@ -63,7 +62,6 @@ class StatusBar(Widget):
         }
         standing = replace(self.standing, **cleaned)
         if standing != self.standing:
-            self._turn += 1
             self.standing = standing
             self.refresh()
 
@@ -79,7 +77,7 @@ class StatusBar(Widget):
         width = self.size.width
         sign, word, style = _SIGNS["answering" if now.answering else now.state]
         if word in ("starting", "answering"):
-            sign = _SPINNER[self._turn % 4] if word == "starting" else sign
+            sign = _SPINNER[int((now.elapsed or 0.0) * 4) % 4] if word == "starting" else sign
         right = self._right()
         room = width - cell_len(right) - 1
         left: list[tuple[str, str]] = [(f"{sign} {word}", style)]
