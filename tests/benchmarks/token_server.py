@@ -15,7 +15,8 @@ from pathlib import Path
 
 LAST_WORD = "ENDOFREPLY"
 
-_LIST = json.dumps({"object": "list", "data": [{"id": "rate-200-tokens-1500", "object": "model"}]}).encode()
+_NAMES = [f"rate-{rate}-tokens-{tokens}" for rate in (50, 200, 1000, 2000) for tokens in (500, 1500, 2000, 3000)]
+_LIST = json.dumps({"object": "list", "data": [{"id": name, "object": "model"} for name in _NAMES]}).encode()
 _MODELS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_LIST) + _LIST
 
 _SAMPLE = """## Section {number}

@@ -15,7 +15,7 @@ from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.window import Row
 
 _BARS = {"user": "\u258c", "system": "\u258f"}
-_TRACK, _THUMB = "\u2502", "\u2503"
+_TRACK, _THUMB = " ", "\u2590"
 _MORE = " \u2193 new text below "
 
 

@@ -33,7 +33,7 @@ Transcript {
     & > .transcript--error { color: $text-error; text-style: bold; }
     & > .transcript--bar { color: $surface-lighten-2; }
     & > .transcript--thumb { color: $text-muted; }
-    & > .transcript--more { background: $primary; color: $foreground; text-style: bold; }
+    & > .transcript--more { background: $primary; color: $text; text-style: bold; }
     & > .transcript--keyword { background: $surface; color: $text-primary; text-style: bold; }
     & > .transcript--string { background: $surface; color: $text-success; }
     & > .transcript--number { background: $surface; color: $text-warning; }
