@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pexpect
 import pytest
 from PIL import Image
 
@@ -240,7 +241,9 @@ async def test_a_missing_runtime_is_told_with_the_command_and_nothing_is_fetched
     assert not list((tmp_path / "data").rglob("*"))
 
 
-async def test_an_engine_is_started_for_the_prompt_and_stopped_after_it(ask: Ask, tmp_path: Path) -> None:
+@pytest.fixture
+def own_profile(tmp_path: Path) -> str:
+    """The name of a profile on a program that stands in for vLLM."""
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text("{}")
@@ -249,10 +252,50 @@ async def test_an_engine_is_started_for_the_prompt_and_stopped_after_it(ask: Ask
     profiles.mkdir(parents=True)
     runtime = environment(tmp_path / "runtime")
     (profiles / "mine.toml").write_text(f'checkpoint = "{checkpoint}"\nruntime = "path:{runtime}"\n')
-    result = await ask("hello", "--profile", "mine")
+    return "mine"
+
+
+async def test_an_engine_is_started_for_the_prompt_and_stopped_after_it(
+    ask: Ask, own_profile: str, tmp_path: Path
+) -> None:
+    result = await ask("hello", "--profile", own_profile)
     assert (result.code, result.out, result.err) == (0, b"You said hello.", "")
     assert list((tmp_path / "state" / "engines").glob("*.json")) == []
-    died = await ask("die", "--profile", "mine")
+    died = await ask("die", "--profile", own_profile)
     assert died.code == 3
     assert died.out.startswith(b"word")
     assert "Traceback" not in died.err
+
+
+def on_a_terminal(*words: str, answer: str | None = None) -> tuple[int, str]:
+    """Run `gemma-tui ask` with a terminal for all three streams; `answer` is typed at its question."""
+    process = pexpect.spawn(sys.executable, ["-m", "gemma_tui", "ask", *words], encoding="utf-8", timeout=60)
+    shown = ""
+    if answer is not None:
+        process.expect_exact("[y/N] ")
+        shown = process.before + process.after
+        process.sendline(answer)
+    shown += process.read()
+    process.wait()
+    return process.exitstatus, shown
+
+
+def test_a_terminal_shows_the_phases_and_then_the_reply_alone(own_profile: str) -> None:
+    code, shown = on_a_terminal("hello", "--profile", own_profile)
+    assert code == 0
+    assert "\x1b[Kready" in shown
+    assert shown.endswith("\r\x1b[KYou said hello.\r\n")
+
+
+def test_nothing_is_fetched_after_a_no(tmp_path: Path) -> None:
+    code, shown = on_a_terminal("hello", "--profile", "pocket", answer="n")
+    assert code == 3
+    assert "GB to fetch" in shown
+    assert "gemma-tui engine install --runtime cpu" in shown
+    assert not list((tmp_path / "data").rglob("*"))
+
+
+def test_without_a_prompt_a_terminal_is_told_how_to_give_one() -> None:
+    code, shown = on_a_terminal()
+    assert code == 2
+    assert "gemma-tui ask" in shown
