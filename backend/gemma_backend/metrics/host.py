@@ -52,7 +52,7 @@ class ProcessTree:
                 private += memory[0]
                 shared = max(shared, memory[1])
                 cpu[pid] = seconds
-        if not cpu:
+        if self.pid not in cpu:
             self._listed = float("-inf")
             return None
         cores = None
@@ -114,8 +114,10 @@ def _stat(pid: int) -> list[bytes] | None:
 
 def _cpu_seconds(pid: int) -> float | None:
     fields = _stat(pid)
+    if fields is None or fields[0] == b"Z":  # ended, and only not yet waited for
+        return None
     # 14 and 15 in proc(5), counted from 1 and with the two fields that `_stat` leaves out.
-    return None if fields is None else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _totals() -> tuple[int, int] | None:
