@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gemma_backend.engine import record as records
+from gemma_backend.engine.health import connect, healthy
 from stubs.real_engine import Scene, environment, start_scene, wait_for
 
 LIMIT = 5.0
@@ -106,7 +107,7 @@ def one_round(kind: str, moment: str, random_source: random.Random) -> tuple[flo
                 scene.look()
                 time.sleep(0.5)
         else:
-            if not wait_for(lambda: records.healthy(scene.record.endpoint), 240):
+            if not wait_for(lambda: healthy(scene.record.endpoint), 240):
                 return 0.0, ["never became ready"]
             if moment == "streaming":
                 threading.Thread(target=_stream, args=(scene,), daemon=True).start()
@@ -131,7 +132,7 @@ def _stream(scene: Scene) -> None:
     body = json.dumps({"model": scene.record.model, "prompt": "Once", "max_tokens": 3000, "stream": True})
     head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     try:
-        with records.connect(endpoint) as connection:
+        with connect(endpoint) as connection:
             connection.settimeout(60)
             connection.sendall(f"POST /v1/completions HTTP/1.1\r\n{head}{body}".encode())
             while connection.recv(65536):

@@ -107,7 +107,8 @@ def run_status(args: argparse.Namespace) -> int:
     """List the engines that run; what dead ones left is removed first."""
     import json
 
-    from gemma_backend.engine.record import clean_stale, healthy, records
+    from gemma_backend.engine.health import healthy
+    from gemma_backend.engine.record import clean_stale, records
 
     for sentence in clean_stale():
         print(sentence, file=sys.stderr)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gemma_backend.engine.engine import Engine, Tcp
+    from gemma_backend.engine.engine import Engine
+    from gemma_backend.engine.spawn import Tcp
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -44,7 +45,8 @@ async def _serve(args: argparse.Namespace) -> int:
     import signal
 
     from gemma_backend.checkpoint.locate import locate
-    from gemma_backend.engine.engine import Engine, Tcp, check_port
+    from gemma_backend.engine.engine import Engine
+    from gemma_backend.engine.spawn import Tcp, check_port
     from gemma_tui.cli.engine_run import chosen_profile, found_runtime
 
     check_port(Tcp(args.host, args.port))

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from gemma_assets import path as asset
 from gemma_backend.checkpoint.locate import has_chat_template
-from gemma_backend.config.paths import cache_dir, ensure, log_dir
+from gemma_backend.config.paths import cache_dir, ensure
 from gemma_backend.engine import record as records
+from gemma_backend.engine.broadcast import Broadcast
 from gemma_backend.engine.command import EngineCommand, build, has_socket
 from gemma_backend.engine.explain import LogReader
+from gemma_backend.engine.health import answers
+from gemma_backend.engine.spawn import (
+    Tcp,
+    check_port,
+    enter,
+    free_port,
+    inherited_environment,
+    new_log,
+    start_keeper,
+    start_lock,
+    write_secret,
+)
 from gemma_backend.engine.tail import Tail
 from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder
 from gemma_backend.types import (
@@ -37,31 +46,17 @@ from gemma_backend.types import (
     EngineStopped,
     EngineStopping,
     Failure,
-    LogLine,
 )
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
     from gemma_backend.runtime.found import Runtime
 
-LOGS_KEPT = 10
-LINES_KEPT = 5_000
 LOOK_SECONDS = 0.1
 HEALTH_SECONDS = 0.1
 # TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
-# Ours and other servers' keys, and a switch that writes replies into the log, are none of the engine's business.
-WITHHELD = ("OPENAI_API_KEY", "VLLM_API_KEY", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE", "PYTHONHOME", "VIRTUAL_ENV")
-
-
-@dataclass(frozen=True, slots=True)
-class Tcp:
-    """Listen on a TCP port instead of a socket; `key` None means that anyone who can connect may ask."""
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    key: str | None = None
 
 
 class Engine:
@@ -98,8 +93,7 @@ class Engine:
         self._id = ""
         self._folder = Path()
         self._began = 0.0
-        self._history: list[EngineEvent] = []
-        self._readers: list[asyncio.Queue[EngineEvent | None]] = []
+        self._broadcast = Broadcast()
         self._log_reader = LogReader()
         self._tasks: list[asyncio.Task[None]] = []
         self._writer: asyncio.StreamWriter | None = None
@@ -120,7 +114,7 @@ class Engine:
         self._fresh()
         self.state = "starting"
         try:
-            with await asyncio.to_thread(_enter, _start_lock()):
+            with await asyncio.to_thread(enter, start_lock()):
                 await asyncio.to_thread(records.clean_stale)
                 found = await asyncio.to_thread(self._running) if self._reuse else None
                 await (self._join(found) if found is not None else self._spawn())
@@ -131,14 +125,11 @@ class Engine:
 
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything from the start on (of log lines the latest thousands), until the engine has stopped or failed."""
-        queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
-        for event in self._history:
-            queue.put_nowait(event)
-        if self._over():
-            queue.put_nowait(None)
-        else:
-            self._readers.append(queue)
-        return _drain(queue)
+        return self._broadcast.read()
+
+    def history(self) -> tuple[EngineEvent, ...]:
+        """What happened up to now."""
+        return self._broadcast.history
 
     async def wait_ready(self) -> Endpoint:
         """The endpoint once `/health` answers; raises EngineError where the engine fails or is stopped before."""
@@ -163,7 +154,7 @@ class Engine:
             self._stopping = True
             if self.state not in ("failed", "stopped"):
                 self.state = "stopping"
-                self._publish(EngineStopping())
+                self._broadcast.publish(EngineStopping())
             if keep is not None and not self.reused:
                 await self._order({"do": "keep", "on": keep})
             await self._order({"do": "release"})
@@ -174,8 +165,7 @@ class Engine:
         await self._end()
         if self.state != "failed":
             self.state = "stopped"
-            self._publish(EngineStopped(self._last.get("code")))
-        self._close_readers()
+            self._broadcast.publish(EngineStopped(self._last.get("code")))
 
     async def _end(self) -> None:
         for task in self._tasks:
@@ -195,7 +185,7 @@ class Engine:
 
     def _fresh(self) -> None:
         self._gone, self._released, self._stopping, self._last = asyncio.Event(), asyncio.Event(), False, {}
-        self._log_reader, self._history, self.failure, self.left = LogReader(), [], None, []
+        self._log_reader, self._broadcast, self.failure, self.left = LogReader(), Broadcast(), None, []
         self.endpoint, self.pid, self.reused = None, None, False
 
     def _running(self) -> records.Record | None:
@@ -220,7 +210,7 @@ class Engine:
         self._folder = records.runtime_root() / self._id
         for path in (self._folder, self._folder / "tmp"):
             path.mkdir(mode=0o700)
-        self.log = _new_log(self.profile.name, self._id)
+        self.log = new_log(self.profile.name, self._id)
         try:
             command = self._command()
         except BaseException:
@@ -229,7 +219,7 @@ class Engine:
         ours, theirs = socket.socketpair()
         with theirs:
             self._began = time.monotonic()
-            self._keeper = _start_keeper(self._id, theirs)
+            self._keeper = start_keeper(self._id, theirs)
         reader, self._writer = await asyncio.open_connection(sock=ours)
         spawned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._listen(reader, spawned))]
@@ -244,12 +234,12 @@ class Engine:
             where, key = {"socket": path}, None
             self.endpoint = Endpoint("http://localhost", str(path))
         else:
-            address = self._address or Tcp(port=_free_port(), key=secrets.token_urlsafe(32))
+            address = self._address or Tcp(port=free_port(), key=secrets.token_urlsafe(32))
             where, key = {"host": address.host, "port": address.port}, address.key
             host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address.host, address.host)
             self.endpoint = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{address.port}", None, key)
         if key is not None:
-            _write_secret(self._folder / "key", key)
+            write_secret(self._folder / "key", key)
         return build(
             self.profile,
             self.runtime,
@@ -331,7 +321,7 @@ class Engine:
         """Read the log as it grows, until the engine is ready and for as long as it lives."""
         assert self.log is not None
         if not self.reused:
-            self._publish(self._log_reader.begin())
+            self._broadcast.publish(self._log_reader.begin())
         with contextlib.closing(Tail(self.log)) as tail:
             health = asyncio.create_task(self._await_health())
             try:
@@ -349,7 +339,7 @@ class Engine:
         at = None if self.reused else time.monotonic() - self._began
         for line in tail.lines():
             for event in self._log_reader.feed(line, at):
-                self._publish(event)
+                self._broadcast.publish(event)
 
     async def _await_health(self) -> None:
         assert self.endpoint is not None
@@ -361,7 +351,7 @@ class Engine:
         if self.state == "starting":
             self.state = "ready"
             seconds = None if self.reused else round(time.monotonic() - self._began, 3)
-            self._publish(EngineReady(self.endpoint, self.profile.served_name, seconds))
+            self._broadcast.publish(EngineReady(self.endpoint, self.profile.served_name, seconds))
 
     def _failed(self) -> None:
         if self._last.get("keeper") == "killed":
@@ -373,67 +363,14 @@ class Engine:
             )
         elif self._last.get("asked"):
             self.state = "stopped"
-            self._publish(EngineStopped(self._last.get("code")))
-            self._close_readers()
+            self._broadcast.publish(EngineStopped(self._last.get("code")))
             return
         else:
             code = self._last.get("code")
             found = self._log_reader.finish(exit_code=code if code is not None else 1).failure(str(self.log))
             failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
         self.failure, self.state = failure, "failed"
-        self._publish(EngineFailed(failure))
-        self._close_readers()
-
-    def _publish(self, event: EngineEvent) -> None:
-        self._history.append(event)
-        if isinstance(event, LogLine) and len(self._history) > 2 * LINES_KEPT:
-            recent = deque((one for one in self._history if isinstance(one, LogLine)), maxlen=LINES_KEPT)
-            kept = {id(one) for one in recent}
-            self._history = [one for one in self._history if not isinstance(one, LogLine) or id(one) in kept]
-        for queue in self._readers:
-            queue.put_nowait(event)
-
-    def history(self) -> tuple[EngineEvent, ...]:
-        """What happened up to now."""
-        return tuple(self._history)
-
-    def _over(self) -> bool:
-        return bool(self._history) and isinstance(self._history[-1], EngineStopped | EngineFailed)
-
-    def _close_readers(self) -> None:
-        for queue in self._readers:
-            queue.put_nowait(None)
-        self._readers.clear()
-
-
-async def answers(endpoint: Endpoint) -> bool:
-    """Whether `/health` answers 200 within two seconds."""
-    try:
-        async with asyncio.timeout(2.0):
-            if endpoint.socket is not None:
-                reader, writer = await asyncio.open_unix_connection(endpoint.socket)
-            else:
-                host, _, port = endpoint.base_url.partition("://")[2].rpartition(":")
-                reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            with contextlib.closing(writer):
-                writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return b" 200" in await reader.readline()
-    except (OSError, TimeoutError):
-        return False
-
-
-def inherited_environment() -> dict[str, str]:
-    """This process's environment without what an engine must not get."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in WITHHELD and not name.startswith(("GEMMA_TUI_", "PYTHONPATH"))
-    }
-
-
-async def _drain(queue: asyncio.Queue[EngineEvent | None]) -> AsyncIterator[EngineEvent]:
-    while (event := await queue.get()) is not None:
-        yield event
+        self._broadcast.publish(EngineFailed(failure))
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
@@ -441,71 +378,3 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         return await reader.readline()
     except (OSError, ValueError):
         return b""
-
-
-@contextlib.contextmanager
-def _start_lock() -> Iterator[IO[bytes]]:
-    """Held while an engine is looked for and spawned, so that two programs that start together share one."""
-    with (records.folder() / "lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-
-
-def _enter(lock: contextlib.AbstractContextManager[IO[bytes]]) -> contextlib.ExitStack:
-    stack = contextlib.ExitStack()
-    stack.enter_context(lock)
-    return stack
-
-
-def _start_keeper(engine_id: str, channel: socket.socket) -> subprocess.Popen[bytes]:
-    root = str(Path(__file__).parents[2])
-    env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-s", "-P", "-m", "gemma_backend.engine.keeper", engine_id],
-        stdin=channel.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=env | {"PYTHONPATH": root},
-    )
-
-
-def check_port(address: Tcp) -> None:
-    """Raise EngineError where the port cannot be had; vLLM itself may find out only at the very end of its start."""
-    try:
-        infos = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, target = infos[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(target)
-            probe.listen(1)
-    except PermissionError:
-        raise EngineError(f"This user may not listen on port {address.port}: choose one above 1023.") from None
-    except (OSError, OverflowError) as error:
-        if isinstance(error, socket.gaierror) or getattr(error, "errno", 0) == 99:
-            raise EngineError(f"{address.host} is no address of this computer: use 127.0.0.1.") from None
-        raise EngineError(
-            f"Port {address.port} on {address.host} is already in use: stop the program that has it, or choose another "
-            "with --port."
-        ) from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _new_log(profile: str, engine_id: str) -> Path:
-    folder = ensure(log_dir() / "engine")
-    old = sorted(folder.glob("*.log"))
-    for path in old[: max(0, len(old) - LOGS_KEPT + 1)]:
-        for one in (path, path.with_name(path.name + ".1")):
-            one.unlink(missing_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{profile}-{engine_id}.log"
-
-
-def _write_secret(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)

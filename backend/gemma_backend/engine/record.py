@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemma_backend.config.paths import ensure, state_dir
+from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
 from gemma_backend.engine.reap import Remains, end, sweep
 from gemma_backend.types import Endpoint, EngineError
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # sun_path holds 107 bytes; the longest name in an engine's folder is `tmp/` and a UUID.
 LONGEST_FOLDER = 60
-PROBE_SECONDS = 2.0
 # A folder without a record is one that is just being made, or was left by a keeper killed at its very start.
 ORPHAN_SECONDS = 60.0
 
@@ -138,27 +138,6 @@ def find_running(profile: Profile) -> Endpoint | None:
     clean_stale()
     record = find_record(profile)
     return record.endpoint if record is not None and healthy(record.endpoint) else None
-
-
-def healthy(endpoint: Endpoint) -> bool:
-    """Whether `/health` answers 200 at once."""
-    try:
-        with connect(endpoint) as connection:
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return b" 200 " in connection.recv(64).split(b"\r\n")[0] + b" "
-    except OSError:
-        return False
-
-
-def connect(endpoint: Endpoint) -> socket.socket:
-    """A connection to where `endpoint` listens; raises OSError."""
-    if endpoint.socket is None:
-        host, _, port = endpoint.base_url.partition("://")[2].rpartition(":")
-        return socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(PROBE_SECONDS)
-    connection.connect(endpoint.socket)
-    return connection
 
 
 def clean_stale() -> list[str]:

@@ -16,6 +16,8 @@ DURING = "During handling of the above exception, another exception occurred:"
 # An exception's message can go on over several lines (pydantic, CUDA); more than this is a dump.
 MESSAGE_LINES = 12
 LIMIT = 200
+# Some messages list every weight of a model.
+WIDEST = 400
 SUBPROCESS = "RuntimeError: Error raised in subprocess"
 # These only say that something else failed; what failed stands before them or in another process.
 WRAPPERS = re.compile(
@@ -76,7 +78,7 @@ class Raised:
 
     def excerpt(self) -> list[str]:
         """The end of the traceback: its last frames and the exception."""
-        return [START, *self.frames, *self.lines[:4]]
+        return [row if len(row) <= WIDEST else row[:WIDEST] + "…" for row in (START, *self.frames, *self.lines[:4])]
 
 
 class Tracebacks:

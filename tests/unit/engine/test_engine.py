@@ -17,9 +17,11 @@ import pytest
 
 from gemma_backend.config.profiles import Profile
 from gemma_backend.engine import record as records
-from gemma_backend.engine.engine import Engine, Tcp
+from gemma_backend.engine.engine import Engine
+from gemma_backend.engine.health import healthy
 from gemma_backend.engine.proc import everyone, look
 from gemma_backend.engine.reap import Remains
+from gemma_backend.engine.spawn import Tcp
 from gemma_backend.types import EngineError, EngineFailed, EngineReady, EngineStopped, EngineStopping, PhaseChanged
 
 ROOT = Path(__file__).parents[3]
@@ -308,6 +310,6 @@ async def test_an_engine_of_another_state_folder_is_left_alone(
         # Not even where both share one folder for sockets.
         other.setattr(records, "runtime_root", lambda: engine._folder.parent)
         assert records.clean_stale() == []
-    assert engine.endpoint is not None and records.healthy(engine.endpoint)
+    assert engine.endpoint is not None and healthy(engine.endpoint)
     await engine.stop()
     assert remains(engine) == []
