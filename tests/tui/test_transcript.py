@@ -65,7 +65,7 @@ async def reading(width: int = 60, height: int = 20) -> AsyncIterator[tuple[Tran
 
 def screen(app: App[None]) -> list[str]:
     """What is on screen, row by row, as the compositor has it."""
-    return [strip.text.rstrip(" \u2502\u2503") for strip in app.screen._compositor.render_strips()]
+    return [strip.text.rstrip(" \u2590") for strip in app.screen._compositor.render_strips()]
 
 
 def fill(transcript: Transcript, turns: int) -> None:
