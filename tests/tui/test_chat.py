@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from textual import events
 
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Opening, Wanted, open_session
@@ -162,3 +163,30 @@ async def test_nothing_is_clipped(server: OpenAIServer, size: tuple[int, int]) -
         assert "ready" in rows[-2]
         assert "Quit" in rows[-1]
         assert all(len(row) == size[0] for row in rows)
+
+
+async def test_typing_finds_the_message_wherever_the_focus_is(server: OpenAIServer) -> None:
+    app = attached(server.url)
+    async with app.run_test() as pilot:
+        await ready(pilot)
+        await pilot.press(*"one", "enter")
+        await idle(pilot)
+        app.main.transcript.focus()
+        await pilot.press("k")
+        assert app.main.composer.text == "k"
+        assert app.main.composer.has_focus
+        app.main.transcript.focus()
+        await pilot.pause()
+        app.screen._forward_event(events.Paste("pasted"))
+        await until(pilot, lambda: app.main.composer.text == "kpasted")
+
+
+async def test_commands_by_name(server: OpenAIServer) -> None:
+    app = attached(server.url)
+    async with app.run_test() as pilot:
+        await ready(pilot)
+        commands = {command.title: command.callback for command in app.get_system_commands(app.main)}
+        assert {"New conversation", "Chat or completion", "Copy the last reply", "Quit"} <= set(commands)
+        await commands["Chat or completion"]()
+        await pilot.pause()
+        assert app.main.mode == "completion"

@@ -335,6 +335,20 @@ async def test_a_theme_change_repaints() -> None:
         assert not dark & colours()
 
 
+async def test_without_colour_nothing_is_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with reading(60, 45) as (transcript, pilot, app):
+        picture = Attachment("a.png", "1\u00d71", rows=((("\u2580\u2580", "red on blue"),),))
+        transcript.add_turn("user", "hello", [picture])
+        transcript.finish(transcript.add_turn("assistant", REPLY))
+        await pilot.pause()
+        await drag(pilot, (3, 1), (6, 1))
+        for strip in app.screen._compositor.render_strips():
+            for part in strip:
+                for colour in (part.style.color, part.style.bgcolor) if part.style else ():
+                    assert colour is None or colour.is_default or len(set(colour.get_truecolor())) == 1
+
+
 async def test_the_scrollbar_can_be_dragged() -> None:
     async with reading() as (transcript, pilot, app):
         fill(transcript, 10)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gemma_backend.config.settings import UiSettings
     from gemma_tui.tui.app import GemmaApp
 
 
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         load_profile(args.profile)
     # Textual draws on standard error.
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
+        if args.url is None:
+            _check_runtime(args.profile)
         raise UsageError('the screen needs a terminal; for one answer without it: gemma-tui ask "Hello"')
 
     from gemma_backend.media.native import keep_native_writes_off_screen
@@ -43,26 +47,57 @@ def run(args: argparse.Namespace) -> int:
 
     # What libsndfile's decoders report about damaged frames would be drawn across it.
     keep_native_writes_off_screen()
-    app: list[GemmaApp] = []
+    apps: list[GemmaApp] = []
 
-    def make() -> GemmaApp:
+    def make() -> start.Runnable:
         from gemma_tui.tui.app import GemmaApp
 
-        app.append(
-            GemmaApp.asked_for(
-                url=args.url,
-                api_key_file=args.api_key_file,
-                ca_file=args.ca_file,
-                insecure=args.insecure,
-                model=args.model,
-                profile=args.profile,
-                yes=args.yes,
-            )
+        ui = _ui_settings()
+        app = GemmaApp.asked_for(
+            url=args.url,
+            api_key_file=args.api_key_file,
+            ca_file=args.ca_file,
+            insecure=args.insecure,
+            model=args.model,
+            profile=args.profile,
+            yes=args.yes,
+            theme=ui.theme if ui else None,
+            board=ui.dashboard if ui else True,
+            mouse=ui.mouse if ui else True,
         )
-        return app[0]
+        apps.append(app)
+        return app
 
     start.run(make, hint="text, pictures and sound on your own machine")
-    if app[0].bug_log is not None:
-        print(f"gemma-tui: this is a bug of ours; what happened is in {app[0].bug_log}", file=sys.stderr)
+    app = apps[0]
+    if app.bug_log is not None:
+        print(f"gemma-tui: this is a bug of ours; what happened is in {app.bug_log}", file=sys.stderr)
         return 70
-    return app[0].return_code or 0
+    return app.return_code or 0
+
+
+def _ui_settings() -> UiSettings | None:
+    """The person's settings of the screen; None where they have none, which is known without importing pydantic."""
+    from gemma_backend.config.paths import config_dir
+
+    if not (config_dir() / "config.toml").exists() and not any(name.startswith("GEMMA_TUI_UI_") for name in os.environ):
+        return None
+    from gemma_backend.config.settings import load
+
+    return load().settings.ui
+
+
+def _check_runtime(profile_name: str | None) -> None:
+    """Raise EngineError with the command that installs what is missing; nothing is fetched here."""
+    from gemma_backend.config.profiles import load_profile
+    from gemma_backend.config.settings import load
+    from gemma_backend.metrics.gpu import gpus
+    from gemma_backend.runtime.find import find
+    from gemma_backend.session.choose import default_profile
+    from gemma_backend.types import EngineError
+
+    name = load({"profile": profile_name}).settings.profile
+    profile = load_profile(default_profile(gpus())[0] if name == "auto" else name)
+    if profile.url is None and find(profile.runtime) is None:
+        device = "cuda" if profile.runtime == "cuda" else "cpu"
+        raise EngineError(f"nothing is set up yet; run `gemma-tui engine install --runtime {device}`")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from textual import work
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine
 from gemma_tui.tui.early import EarlyKeys
@@ -23,6 +27,18 @@ if TYPE_CHECKING:
     from gemma_backend.session.session import Session
 
 QUIT_AGAIN_SECONDS = 2.0
+
+
+_COMMANDS = (
+    ("New conversation", "Begin anew; the model forgets what was said", "screen.new"),
+    ("Chat or completion", "Switch between a conversation and a raw document", "screen.mode"),
+    ("Continue the document", "In completion: let the model go on", "screen.continue"),
+    ("Dashboard", "Show or hide the engine's figures", "screen.board"),
+    ("Try again", "Start the engine again, or ask the last message once more", "screen.again"),
+    ("Copy the last reply", "Its whole text, as it came", "screen.copy_reply"),
+    ("Dark or light", "Switch between the two themes of our own", "app.theme"),
+    ("All keys", "What each key does", "app.keys"),
+)
 
 
 class GemmaApp(EarlyKeys):
@@ -45,6 +61,7 @@ class GemmaApp(EarlyKeys):
         opener: Opener = open_session,
         theme: str = DARK.name,
         board: bool = True,
+        mouse: bool = True,
         poll: bool = True,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -53,6 +70,7 @@ class GemmaApp(EarlyKeys):
         self.session: Session | None = None
         self.bug_log: str | None = None
         self.context_length: int | None = None
+        self._mouse = mouse
         self._opener = opener
         self._poll = poll
         self._poller: Poller | None = None
@@ -78,9 +96,17 @@ class GemmaApp(EarlyKeys):
         model: str | None,
         profile: str | None,
         yes: bool,
+        theme: str | None,
+        board: bool,
+        mouse: bool,
     ) -> Self:
-        """The app for what the command line asked for."""
-        return cls(Wanted(url, api_key_file, ca_file, insecure, model, profile, yes))
+        """The app for what the command line and the person's settings ask for."""
+        wanted = Wanted(url, api_key_file, ca_file, insecure, model, profile, yes)
+        return cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse)
+
+    def run(self, **options: Any) -> int | None:
+        """Run until the person leaves; the mouse is taken only where the settings say so."""
+        return super().run(**{"mouse": self._mouse} | options)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return variable_defaults()
@@ -88,7 +114,18 @@ class GemmaApp(EarlyKeys):
     def get_default_screen(self) -> MainScreen:
         return self.main
 
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: Textual's own commands, and on the main screen ours."""
+        yield from super().get_system_commands(screen)
+        if screen is self.main:
+            for title, text, action in _COMMANDS:
+                yield SystemCommand(title, text, partial(self.main.run_action, action))
+
     def on_mount(self) -> None:
+        # A closed terminal or a `kill` ends the engine with the app, as quitting does.
+        if not self.is_headless and hasattr(signal, "SIGHUP"):
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.call_later, self.action_quit)
         self.call_after_refresh(self.release_keys)
         self.call_after_refresh(self.open)
         if self._poll:

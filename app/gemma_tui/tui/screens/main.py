@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
@@ -314,6 +314,31 @@ class MainScreen(Screen[None]):
 
     def action_end(self) -> None:
         self.transcript.follow_end()
+
+    def action_copy_reply(self) -> None:
+        """Copy the last reply's whole text."""
+        replies = [turn for turn in self.transcript.document.turns if turn.role == "assistant"]
+        if replies:
+            self.app.copy_to_clipboard(replies[-1].text)
+            self.notice.say("Copied the last reply.", keys="Esc closes this")
+
+    # -- keys and pastes that met something without a use for them
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed goes to the message, wherever the focus was left by the mouse."""
+        area = self.pad if self.mode == "completion" else self.composer
+        if event.is_printable and event.character is not None and not area.has_focus and not area.read_only:
+            event.stop()
+            area.focus()
+            area.type_in(event.character)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """A file dropped while something else has the focus is meant for the message as well."""
+        area = self.pad if self.mode == "completion" else self.composer
+        if not area.has_focus:
+            event.stop()
+            area.focus()
+            area.post_message(events.Paste(event.text))
 
     @on(Transcript.CopyRequested)
     def copy(self, message: Transcript.CopyRequested) -> None:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from gemma_backend.text.clean import clean
 from gemma_backend.types import AudioPart, ImagePart, Part, TextPart
-from gemma_tui.tui.widgets.preview import Rows, part_detail
+from gemma_tui.tui.widgets.preview import Rows, part_detail, size_words
 from gemma_tui.tui.widgets.text_cells import fit
 
 CHIP_WIDTH = 34
@@ -41,7 +41,7 @@ class Chip:
             return "reading …"
         if isinstance(self.part, TextPart):
             lines = self.part.text.count("\n") + 1
-            return f"{lines:,} lines · {len(self.part.text):,} characters"
+            return f"{lines:,} lines · {size_words(len(self.part.text.encode()))}"
         return part_detail(self.part)
 
     @property

@@ -41,14 +41,15 @@ def picture_rows(part: ImagePart, columns: int, rows: int, background: str) -> R
 
 
 def wave_rows(peaks: Sequence[float], columns: int, rows: int, style: str) -> Rows:
-    """Loudness from 0 to 1 over time as a waveform around the middle of `rows` rows."""
+    """Loudness over time as a waveform around the middle of `rows` rows; the loudest moment fills them."""
     levels = _spread(peaks, columns)
+    loudest = max(levels, default=0.0) or 1.0
     height = rows * 2
     lines: list[tuple[Run, ...]] = []
     for row in range(rows):
         cells = []
         for level in levels:
-            reach = max(0.5, level * height / 2)
+            reach = max(0.5, level / loudest * height / 2)
             lit = tuple(abs(pixel + 0.5 - height / 2) <= reach for pixel in (2 * row, 2 * row + 1))
             cells.append(_WAVE[lit[0], lit[1]])
         lines.append((("".join(cells), style),))

@@ -40,7 +40,6 @@ class Standing:
     rate: float | None = None
     used: int | None = None
     context: int | None = None
-    notice: str = ""
 
 
 class StatusBar(Widget):
@@ -85,9 +84,7 @@ class StatusBar(Widget):
         if detail:
             left.append((f" · {detail}", "status--plain"))
         used = sum(cell_len(text) for text, _ in left)
-        if now.notice:
-            left.append((f" · {now.notice}", "status--warn"))
-        elif now.model and room - used > 12:
+        if now.model and room - used > 12:
             left.append((f" · {middle(now.model, room - used - 3)}", "status--muted"))
         segments: list[Segment] = []
         for text, name in left:
