@@ -78,7 +78,8 @@ class Raised:
 
     def excerpt(self) -> list[str]:
         """The end of the traceback: its last frames and the exception."""
-        return [row if len(row) <= WIDEST else row[:WIDEST] + "…" for row in (START, *self.frames, *self.lines[:4])]
+        rows = (START, *self.frames, *(row for row in self.lines[:5] if row.strip()))
+        return [row if len(row) <= WIDEST else row[:WIDEST] + "…" for row in rows]
 
 
 class Tracebacks:

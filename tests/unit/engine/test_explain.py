@@ -35,6 +35,9 @@ FAILURES = {
     "fail-tokenizers-version": ("tokenizers", "tokenizers>=0.22.0,<=0.23.0", "0.23.2"),
     "fail-transformers-too-new": ("transformers", "AmbiguousGlobalPerLayerAttributeError"),
     "fail-unknown-flag": ("--no-such-flag",),
+    "fail-unknown-architecture": ("does not know the model's architecture", "Gemma9ForConditionalGeneration"),
+    "fail-unknown-model-type": ("transformers does not know", "gemma9"),
+    "fail-absent-repository-offline": ("not on this computer", "hub cannot be reached"),
 }
 
 
