@@ -48,8 +48,8 @@ def find(wanted: str) -> Runtime | None:
     """The runtime for `cpu`, `cuda`, `quantize`, `auto`, or `path:` and a Python, an environment or a `vllm` command.
 
     None where nothing is installed yet, or the Python below it is gone. `auto` takes CUDA where an NVIDIA GPU is seen.
-    A managed runtime comes before one that was only found. UsageError for a path that does not exist or a word that is none of these; EngineError for
-    a path that holds no vLLM.
+    A managed runtime comes before one that was only found. UsageError for a path that does not exist or a word that is
+    none of these; EngineError for a path that holds no vLLM.
     """
     if wanted.startswith("path:"):
         return _given(Path(wanted.removeprefix("path:")).expanduser())
