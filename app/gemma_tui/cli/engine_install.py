@@ -126,10 +126,15 @@ class _Bar:
 
     WIDTH = 30
 
+    def __init__(self) -> None:
+        self._last = ""
+
     def __call__(self, progress: Progress) -> None:
         full = round(progress.fraction * self.WIDTH)
-        bar = "━" * full + "─" * (self.WIDTH - full)
-        print(f"\r\x1b[K{bar} {progress.fraction:4.0%}  {progress.text[:60]}", end="", flush=True)
+        line = f"{'━' * full}{'─' * (self.WIDTH - full)} {progress.fraction:4.0%}  {progress.text[:40]}"
+        if line != self._last:
+            self._last = line
+            print(f"\r\x1b[K{line}", end="", flush=True)
 
     def end(self) -> None:
         """Leave the line."""
