@@ -345,7 +345,8 @@ class Engine:
         assert self.endpoint is not None
         while True:
             # On TCP somebody else's server might answer until ours has the port, so its own word is waited for.
-            if (self.endpoint.socket is not None or self._log_reader.ready) and await answers(self.endpoint):
+            ours = self.endpoint.socket is not None or self._log_reader.serving
+            if ours and await answers(self.endpoint):
                 break
             await asyncio.sleep(HEALTH_SECONDS)
         if self.state == "starting":

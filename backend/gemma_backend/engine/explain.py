@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gemma_backend.engine.causes import BY_NAME, CAUSES, Cause, filled
 from gemma_backend.engine.lines import Line, later, parse, pieces
-from gemma_backend.engine.phases import READY, VERSION, PhaseTracker
+from gemma_backend.engine.phases import READY, SERVER, VERSION, PhaseTracker
 from gemma_backend.engine.tracebacks import START, STOPPED, Raised, Tracebacks, chains, root
 from gemma_backend.types import EngineEvent, Failure, LogLine, Phase, PhaseChanged
 
@@ -97,6 +97,12 @@ class LogReader:
     def ready(self) -> bool:
         """Whether the server said that it is up."""
         return self.tracker.ready and self._bound
+
+    @property
+    def serving(self) -> bool:
+        """Whether the HTTP server has begun to come up: the last phase before readiness."""
+        current = self.tracker.current
+        return current is not None and current.name in (SERVER, READY)
 
     def begin(self) -> PhaseChanged:
         """Open the first phase at 0 s, the moment of spawn, before anything is written."""
