@@ -114,7 +114,7 @@ class Block:
         self.former: list[Line] | None = None
         self.height = 0
         self.highlighter: Highlighter | None = None
-        self.highlighters: dict[int, Highlighter] = {}
+        self.highlighters: dict[int, Highlighter] | None = None
         self.previous: Block | None = None
 
     def same_source(self, other: Block) -> bool:

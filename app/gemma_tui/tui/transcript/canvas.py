@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.selection import Selection
 from textual.strip import Strip
 
-from gemma_tui.tui.transcript.paint import MARGIN, hit_strip, paint_row, select_in
+from gemma_tui.tui.transcript.paint import MARGIN, RowStrip, hit_strip, paint_row, select_in
 from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.window import Row
 
@@ -22,9 +24,11 @@ _MORE = " \u2193 new text below "
 class Canvas:
     """Strips for one palette, `width` cells wide."""
 
-    def __init__(self, palette: Palette, selected: Callable[[], Style]) -> None:
+    def __init__(self, palette: Palette, selected: Style, filters: Sequence[LineFilter]) -> None:
         self.palette = palette
         self._selected = selected
+        self._filters = filters
+        self._background = Color.from_rich_color(palette["text"].bgcolor)
         base = palette["text"]
         self._empty = Segment(" ", base)
         self._track = Segment(_TRACK, palette["bar"])
@@ -49,18 +53,30 @@ class Canvas:
                 strips.append(self._blank(width, edge))
                 continue
             row = rows[y]
-            strip = paint_row(row.line, width, self._bars.get(row.turn.role, self._bar), base, edge)
+            bar = self._bars.get(row.turn.role, self._bar)
+            strip = paint_row(row.line, width, bar, base, edge, self._filtered)
             if selection is not None and (span := selection.get_span(row.place)) is not None:
-                strip = select_in(strip, row.line, *span, self._selected())
+                strip = self._again(select_in(strip, row.line, *span, self._selected))
             strips.append(strip)
         return strips
+
+    def _filtered(self, segments: list[Segment]) -> list[Segment]:
+        for line_filter in self._filters:
+            segments = line_filter.apply(segments, self._background)
+        return segments
+
+    def _again(self, strip: Strip) -> Strip:
+        for line_filter in self._filters:
+            strip = strip.apply_filter(line_filter, self._background)
+        return strip
 
     def _blank(self, width: int, edge: Segment) -> Strip:
         strip = self._blanks.get((width, edge))
         if strip is None:
             if len(self._blanks) > 16:
                 self._blanks.clear()
-            strip = Strip([Segment(" " * (width - 1), self.palette["text"]), edge], width)
+            segments = [Segment(" " * (width - 1), self.palette["text"]), edge]
+            strip = RowStrip(self._filtered(segments), width)
             self._blanks[(width, edge)] = strip
         return strip
 
@@ -69,7 +85,8 @@ class Canvas:
         width = under.cell_length
         left = max(0, (width - cell_len(_MORE)) // 2)
         mark = Strip([Segment(_MORE, self.palette["more"])])
-        return Strip.join([under.crop(0, left), mark, under.crop(left + cell_len(_MORE), width)]).crop(0, width)
+        parts = [under.crop(0, left), mark, under.crop(left + cell_len(_MORE), width)]
+        return self._again(Strip.join(parts).crop(0, width))
 
     def hit(self, rows: Sequence[Row], y: int) -> Strip:
         """A row with each character's place in its meta; below the text, the place after the last character."""

@@ -40,6 +40,8 @@ def layout(block: Block, width: int, palette: Palette, references: Mapping[str, 
     elif block.kind == "math":
         rows.text([(line_block(block.source), palette["math"])])
     else:
+        if "```" in block.source or "~~~" in block.source:
+            block.highlighters = block.highlighters or {}
         layout_markdown(
             block.source,
             rows,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from rich.cells import cell_len, split_graphemes
 from rich.segment import Segment
 from rich.style import Style
+from textual.cache import FIFOCache
 from textual.strip import Strip
 
 from gemma_tui.tui.transcript.block import Line
@@ -16,18 +19,51 @@ TRACK = 2
 """Columns right of the text: one empty, one for the scrollbar."""
 
 
-def paint_row(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> Strip:
+Filter = Callable[[list[Segment]], list[Segment]]
+"""What the app does to all colours, as for NO_COLOR."""
+
+
+class RowStrip(Strip):
+    """A strip for a whole row of a widget.
+
+    A plain strip makes seven caches when it is created, and one of them soon holds the strip itself: a cycle that only
+    the garbage collector ends. Here a cache is made when it is first asked for, and a row is not cached in itself.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, segments: list[Segment], cell_length: int) -> None:
+        self._segments = segments
+        self._cell_length = cell_length
+        self._render_cache = None
+        self._link_ids = None
+        self._cell_count = None
+
+    def __getattr__(self, name: str) -> FIFOCache[object, object]:
+        if not name.endswith("_cache"):
+            raise AttributeError(name)
+        cache: FIFOCache[object, object] = FIFOCache(4)
+        setattr(self, name, cache)
+        return cache
+
+    def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
+        """Cut at cell positions; the whole row is itself."""
+        cuts = list(cuts)
+        return [self] if cuts == [self._cell_length] else super().divide(cuts)
+
+
+def paint_row(line: Line, width: int, bar: Segment, base: Style, edge: Segment, filtered: Filter) -> Strip:
     """The row for the screen, `width` cells wide; kept on the line for as long as its surroundings are the same."""
     key = (width, bar, edge)
     if line.painted is None:
         line.painted = {}
     strip = line.painted.get(key)
     if strip is None:
-        strip = line.painted[key] = _strip(line, width, bar, base, edge)
+        strip = line.painted[key] = RowStrip(filtered(_row(line, width, bar, base, edge)), width)
     return strip
 
 
-def _strip(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> Strip:
+def _row(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> list[Segment]:
     segments = [bar, *line.gutter, *line.segments]
     cells = MARGIN + gutter_cells(line) + line.cells
     fill = min(line.fill + MARGIN, width - TRACK)
@@ -40,7 +76,7 @@ def _strip(line: Line, width: int, bar: Segment, base: Style, edge: Segment) -> 
     elif cells < room:
         segments.append(Segment(" " * (room - cells), base))
     segments.append(edge)
-    return Strip(segments, width)
+    return segments
 
 
 def gutter_cells(line: Line) -> int:

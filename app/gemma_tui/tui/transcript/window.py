@@ -95,7 +95,7 @@ class Window:
             for block in turn.body:
                 if block.highlighter is not None or block.highlighters:
                     block.highlighter = None
-                    block.highlighters = {}
+                    block.highlighters = None
                     block.former, block.lines = block.lines, None
 
     def reset(self) -> None:
