@@ -15,61 +15,19 @@ import argparse
 import asyncio
 import contextlib
 import json
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-Fault = Literal[
-    "cut", "close", "stall", "garbage", "wrong-types", "error", "long-event", "binary", "split-utf8", "drip",
-    "huge-usage", "null-usage", "surrogates", "no-done", "no-chunking", "one-piece",
-]  # fmt: skip
+from stubs.replies import Fault, Reply, mixed_markdown
+
+__all__ = ["OpenAIServer", "Reply", "Request", "mixed_markdown", "serving"]
 
 TEMPLATE_ERROR = (
     "As of transformers v4.44, default chat template is no longer allowed, so you must provide a chat template if "
     "the tokenizer does not define one."
 )
-_MARKDOWN = """## A heading
-
-Some **bold** and *plain* words in a paragraph that is long enough to wrap once or twice on a narrow screen.
-
-* one item with `code`
-* another item, [a link](https://example.org/path)
-
-```python
-def add(left: int, right: int) -> int:
-    return left + right
-```
-
-| name | value |
-| --- | --- |
-| alpha | 1 |
-| beta | 2 |
-
-"""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a prompt gets: `text` cut into tokens at `rate` a second (0: at once), after `delay` seconds.
-
-    `fault` happens after `after` tokens. A token is a word with the space before it.
-    """
-
-    text: str = "Hello there, this is a reply."
-    rate: float = 0.0
-    delay: float = 0.0
-    finish: str = "stop"
-    fault: Fault | None = None
-    after: int = 3
-    reasoning: str = ""
-    chunk: int = 1
-    """How many tokens one event carries."""
-
-    def tokens(self) -> list[str]:
-        """The text cut into tokens; joined they are the text again."""
-        return re.findall(r"\s*\S+|\s+$", self.text)
 
 
 @dataclass
@@ -392,12 +350,6 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: bytes, headers:
 
 async def _send_json(writer: asyncio.StreamWriter, status: int, value: object) -> bool:
     return await _send(writer, status, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-
-def mixed_markdown(tokens: int) -> str:
-    """Markdown of headings, lists, code and tables, `tokens` words long."""
-    words = Reply(_MARKDOWN).tokens()
-    return "".join((words * (tokens // len(words) + 1))[:tokens])
 
 
 @contextlib.asynccontextmanager
