@@ -91,6 +91,16 @@ def test_w4a4_has_a_range_for_the_activations_of_each_layer(made: Made) -> None:
     assert len({ranges[f"{parent}.{name}_proj"] for name in "qkv"}) == 1
 
 
+def test_searched_scales_leave_a_smaller_error(made: Made, tmp_path: Path) -> None:
+    words = ["quantize", str(made.source), str(tmp_path / "mse"), "--scales", "mse", "--python", str(made.tools.python)]
+    assert main(words) == 0
+    source = read_checkpoint(made.source)
+    plain, searched = (verify(read_checkpoint(each), source) for each in (made.weights_only, tmp_path / "mse"))
+    assert searched.ok, searched.problems
+    assert searched.error < 0.9 * plain.error
+    assert searched.uneven == 0
+
+
 def _number(checkpoint: Checkpoint, name: str) -> float:
     return float(np.atleast_1d(checkpoint.tensors[name].read())[0])
 

@@ -42,6 +42,7 @@ def main() -> None:
                 "seed": 0,
                 "exclude": [],
                 "fuse_scales": True,
+                "scales": "max",
             },
             "calibration": None,
             "source": {"name": "source", "files": {}},

@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="default",
         help="published gives each layer a scale of its own, as the published checkpoint was made",
     )
+    parser.add_argument(
+        "--scales",
+        choices=("max", "mse"),
+        default="max",
+        help="choose each group's scale from its largest number (default), or by least squared error, which clips some",
+    )
     parser.add_argument("--samples", type=_count, default=512, metavar="N", help="calibration texts (default 512)")
     parser.add_argument("--batch-size", type=_count, default=4, metavar="N", help="texts at a time (default 4)")
     parser.add_argument("--seq-len", type=_count, default=1024, metavar="N", help="tokens of a text (default 1024)")
@@ -106,6 +112,7 @@ def _options(args: argparse.Namespace) -> Options:
         exclude=tuple(args.exclude),
         calib=args.calib.absolute() if args.calib else None,
         fuse_scales=args.recipe != "published",
+        scales=args.scales,
         device=args.device,
     )
 

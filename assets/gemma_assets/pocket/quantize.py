@@ -32,6 +32,18 @@ FORMATS = {"nvfp4a16": "W4A16_NVFP4_CFG", "nvfp4": "NVFP4_DEFAULT_CFG"}
 EXCLUDED = ("*vision_tower*", "*audio_tower*", "*embed_vision*", "*embed_audio*", "*lm_head*")
 # Layers that vLLM merges into one, which then has room for one global scale only.
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+# How each group's FP8 scale is chosen: from its largest number, or as the one of least squared error among those near
+# it. ModelOpt has such a search too (its MSE configs), but only for GPUs. Both give plain NVFP4.
+SCALES = ("max", "mse")
+# The search goes from 3 codes of E4M3 below (a quarter less, the largest numbers are clipped) to 8 above (twice as
+# large), which holds the choice of putting the largest number on 4 instead of 6.
+SEARCHED = range(-3, 9)
+# Middles between the magnitudes of E2M1, and these.
+MIDDLES = (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)
+MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+GROUP = 16
+# Groups that are searched at a time, which bounds the memory to some 200 MB.
+CHUNK = 1 << 18
 # Written anew here, so not copied from the source; everything else that is small comes along.
 REPLACED = re.compile(r"(\.safetensors(\.index\.json)?|\.bin|\.gguf|\.pth?|\.md|^config\.json|^hf_quant_config\.json)$")
 DEFAULTS: dict[str, Any] = {
@@ -42,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "exclude": [],
     "fuse_scales": True,
+    "scales": "max",
 }
 
 
@@ -157,6 +170,51 @@ def fuse_scales(model: Any) -> int:
     return groups
 
 
+def search_scales(model: Any, progress: Progress) -> None:
+    """Choose each group's scale by least squared error, and hand it to ModelOpt as that group's range.
+
+    ModelOpt's export takes a quantizer with `_global_amax` for one whose groups have ranges of their own, and writes
+    the scale that follows from them (NVFP4QTensor.get_weights_scaling_factor_from_quantizer).
+    """
+    import torch
+
+    layers = [
+        module
+        for module in model.modules()
+        if getattr(module, "weight_quantizer", None) is not None and hasattr(module.weight_quantizer, "_amax")
+    ]
+    for number, layer in enumerate(layers):
+        quantizer = layer.weight_quantizer
+        top = quantizer._amax.float().max()
+        global_scale = top / (6 * 448)
+        groups = layer.weight.detach().reshape(-1, GROUP)
+        chosen = [best_scales(part.float(), global_scale) for part in groups.split(CHUNK)]
+        quantizer._global_amax = top
+        quantizer._amax = torch.cat(chosen).reshape(*layer.weight.shape[:-1], -1) * (6 * global_scale)
+        progress("quantize", 0.7 + 0.1 * (number + 1) / len(layers), f"choosing scales: {number + 1} of {len(layers)}")
+
+
+def best_scales(groups: Any, global_scale: Any) -> Any:
+    """FP8 scales, as FP32 of shape (n,), of least squared error for `groups` of shape (n, 16)."""
+    import torch
+
+    middles = torch.tensor(MIDDLES, device=groups.device)
+    magnitudes = torch.tensor(MAGNITUDES, device=groups.device)
+    size = groups.abs()
+    start = (size.amax(-1) / (6 * global_scale)).clamp(2.0**-9, 448).to(torch.float8_e4m3fn).view(torch.uint8)
+    best = torch.full(start.shape, float("inf"), device=groups.device)
+    found = torch.ones_like(best)
+    for offset in SEARCHED:
+        # Positive codes of E4M3 are in the order of their values; 0 and the one NaN are left out.
+        scale = (start.int() + offset).clamp(1, 0x7E).to(torch.uint8).view(torch.float8_e4m3fn).float()
+        step = (scale * global_scale).unsqueeze(-1)
+        error = ((magnitudes[torch.bucketize(size / step, middles)] * step - size) ** 2).sum(-1)
+        better = error < best
+        best = torch.where(better, error, best)
+        found = torch.where(better, scale, found)
+    return torch.where(size.amax(-1) > 0, found, torch.ones_like(found))
+
+
 def copy_rest(source: Path, target: Path) -> None:
     """Bring tokenizer, processor, generation config, chat template and licence along, byte for byte."""
     for path in sorted(source.iterdir()):
@@ -219,6 +277,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="order of the calibration texts")
     parser.add_argument("--calib", type=Path, help="text file, one text a line, or JSON lines with a `text` each")
     parser.add_argument("--exclude", action="append", metavar="PATTERN", help="more layers that stay as they are")
+    parser.add_argument("--scales", choices=SCALES, help="how each group's scale is chosen")
     parser.add_argument("--separate-scales", dest="fuse_scales", action="store_false", help="as ModelOpt alone does")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--source-name", help="name of the source for quantize.json")
@@ -255,7 +314,9 @@ def main() -> None:
             progress("quantize", 0.7, "choosing scales")
             if options.fuse_scales:
                 fuse_scales(model)
-            progress("export", 0.75, "rounding and writing")
+            if options.scales == "mse":
+                search_scales(model, progress)
+            progress("export", 0.8, "rounding and writing")
             options.target.mkdir(parents=True, exist_ok=True)
             export_hf_checkpoint(model, export_dir=options.target)
     copy_rest(options.source, options.target)

@@ -37,8 +37,9 @@ def model_card(plan: Plan, name: str, record: Mapping[str, Any], licence: str | 
         f"{options['samples']} samples at most, batch {options['batch_size']}, {options['seq_len']} tokens each, text "
         f"with SHA-256 `{record['calibration']['sha256']}`"
         if record["calibration"]
-        else "none: only weights are rounded, each group by its largest value"
+        else "none: only weights are rounded"
     )
+    by = {"max": "from its largest number", "mse": "by least squared error"}[options["scales"]]
     rows = "\n".join(
         f"| {part.name} | {part.parameters:,} | {'NVFP4' if part.quantised else 'as in the source'} "
         f"| {part.before:,} | {part.after:,} |"
@@ -54,7 +55,7 @@ def model_card(plan: Plan, name: str, record: Mapping[str, Any], licence: str | 
 
 Quantised from `{name}` with NVIDIA ModelOpt: {TITLES[plan.options.format]}.
 
-* **Recipe**: E2M1 numbers in groups of 16, an FP8 (E4M3) scale for each group, an FP32 scale: {scales}.
+* **Recipe**: E2M1 numbers in groups of 16, an FP8 (E4M3) scale for each group, chosen {by}; FP32 scales: {scales}.
 * **Left as they were**: {kept}; embedding tables and norms; and what ModelOpt leaves alone in other models ({
         ", ".join(f"`{pattern}`" for pattern in ALSO_KEPT)
     }).

@@ -32,6 +32,7 @@ SMALL_FILES = 64 << 20
 class Options:
     """How to quantise; the defaults are the published recipe's, but with one global scale for layers that are merged.
 
+    `scales` is how a group's scale is chosen: from its largest number, or by least squared error.
     `exclude` holds shell patterns over layer names. `calib` is a text or JSON-lines file, None for the bundled text.
     """
 
@@ -43,6 +44,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     calib: Path | None = None
     fuse_scales: bool = True
+    scales: Literal["max", "mse"] = "max"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -173,9 +175,9 @@ def _part_name(name: str) -> str:
 def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tuple[str, ...]:
     notes = []
     if options.format == "nvfp4a16":
+        by = "its largest value" if options.scales == "max" else "its least squared error"
         notes.append(
-            "Weights alone are rounded, each group by its largest value: calibration text would change nothing, so "
-            "none is read."
+            f"Weights alone are rounded, each group by {by}: calibration text would change nothing, so none is read."
         )
     else:
         notes.append("Activations are rounded too: their ranges are taken from text, not from pictures or sound.")

@@ -87,6 +87,7 @@ def command(plan: Plan, target: Path, runtime: Runtime, name: str, descriptor: i
     words = [str(runtime.python), "-W", "ignore", str(SCRIPT), str(plan.source), str(target)]
     words += ["--format", options.format, "--samples", str(options.samples), "--batch-size", str(options.batch_size)]
     words += ["--seq-len", str(options.seq_len), "--seed", str(options.seed), "--device", options.device]
+    words += ["--scales", options.scales]
     words += ["--source-name", name, "--progress-fd", str(descriptor)]
     for pattern in options.exclude:
         words += ["--exclude", pattern]
