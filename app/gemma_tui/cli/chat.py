@@ -25,31 +25,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the screen; returns its exit code, 70 after a bug of ours."""
-    from gemma_backend.endpoint.address import find_key, parse_url
-    from gemma_backend.types import UsageError
-
-    if args.url is not None:
-        parse_url(args.url, api_key=find_key(args.api_key_file), ca_file=args.ca_file)
-    if args.profile is not None:
-        if args.url is not None:
-            raise UsageError("--url and --profile are two different places; give one of them.")
-        from gemma_backend.config.profiles import load_profile
-
-        load_profile(args.profile)
     # Textual draws on standard error.
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
+        from gemma_backend.types import UsageError
+
+        _check_options(args)
         if args.url is None:
             _check_runtime(args.profile)
         raise UsageError('the screen needs a terminal; for one answer without it: gemma-tui ask "Hello"')
 
-    from gemma_backend.media.native import keep_native_writes_off_screen
     from gemma_tui.tui import start
 
-    # What libsndfile's decoders report about damaged frames would be drawn across it.
-    keep_native_writes_off_screen()
     apps: list[GemmaApp] = []
 
+    # All that takes time to import comes after the first frame.
     def make() -> start.Runnable:
+        from gemma_backend.media.native import keep_native_writes_off_screen
+
+        _check_options(args)
+        # What libsndfile's decoders report about damaged frames would be drawn across the screen.
+        keep_native_writes_off_screen()
+
         from gemma_tui.tui.app import GemmaApp
 
         ui = _ui_settings()
@@ -74,6 +70,21 @@ def run(args: argparse.Namespace) -> int:
         print(f"gemma-tui: this is a bug of ours; what happened is in {app.bug_log}", file=sys.stderr)
         return 70
     return app.return_code or 0
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """UsageError or BadInput where an address, a key's file or a profile is not usable."""
+    from gemma_backend.endpoint.address import find_key, parse_url
+    from gemma_backend.types import UsageError
+
+    if args.url is not None:
+        parse_url(args.url, api_key=find_key(args.api_key_file), ca_file=args.ca_file)
+    if args.profile is not None:
+        if args.url is not None:
+            raise UsageError("--url and --profile are two different places; give one of them.")
+        from gemma_backend.config.profiles import load_profile
+
+        load_profile(args.profile)
 
 
 def _ui_settings() -> UiSettings | None:
