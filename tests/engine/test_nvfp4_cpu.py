@@ -120,6 +120,60 @@ def prompts(folder: Path) -> list[dict[str, str]]:
     ]
 
 
+ROUND = """
+import sys
+import numpy as np, torch
+from gemma_in_engine import nvfp4_cpu
+given = np.load(sys.argv[1])
+x = torch.from_numpy(given["x"]).bfloat16()
+rounded = nvfp4_cpu.round_activations(x, torch.tensor(given["inverse"]))
+scales = torch.repeat_interleave(torch.tensor([0.5, 0.001]), torch.tensor([2, 1])).unsqueeze(-1)
+packed = torch.from_numpy(given["packed"])
+weights = nvfp4_cpu.dequantize(packed, torch.ones(3, 2).to(torch.float8_e4m3fn), scales, torch.bfloat16)
+np.savez(sys.argv[2], x=x.float().numpy(), rounded=rounded.float().numpy(), weights=weights.view(torch.int16).numpy())
+"""
+
+
+def nearest(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Each value's nearest among `allowed` (ascending); of two equally near the one at the even place."""
+    distance = np.abs(values[..., None] - allowed)
+    ties = distance == distance.min(axis=-1, keepdims=True)
+    return allowed[np.argmax(ties * np.where(np.arange(len(allowed)) % 2 == 0, 2, 1), axis=-1)]
+
+
+def test_activations_round_as_the_format_says_and_fused_parts_keep_their_scales(tmp_path: Path) -> None:
+    runtime = managed("cpu")
+    assert runtime is not None, "no CPU runtime: run `gemma-tui engine install --runtime cpu`"
+    stream = np.random.default_rng(4)
+    x = (stream.standard_normal((64, 96)) * np.exp(stream.uniform(-6, 3, (64, 1)))).astype(np.float32)
+    x[0, :32] = [0, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5, 6, -0.25, -0.75, -1.25, -1.75, -2.5, -3.5, -5] * 2
+    x[1, :16] = 0
+    # A group whose largest number is beyond what FP8 holds as a scale saturates.
+    x[2, :16] = 40
+    packed = stream.integers(0, 256, (3, 16), dtype=np.uint8)
+    inverse = np.float32(448 * 6 / 24)
+    np.savez(tmp_path / "given.npz", x=x, inverse=inverse, packed=packed)
+    command = [str(runtime.python), "-c", ROUND, str(tmp_path / "given.npz"), str(tmp_path / "made.npz")]
+    environment = {**os.environ, "PYTHONPATH": str(write_plugin_folder())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = np.load(tmp_path / "made.npz")
+
+    groups = made["x"].reshape(64, -1, 16)
+    eighths = np.sort(e4m3(np.arange(127, dtype=np.uint8)))
+    scale = nearest(np.minimum(np.abs(groups).max(-1) * (inverse / np.float32(6)), 448), eighths)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.where(scale > 0, groups * (inverse / scale), 0).astype(np.float32)
+    numbers = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    expected = np.sign(groups) * nearest(np.abs(scaled), numbers) * scale
+    assert np.array_equal(made["rounded"], expected.reshape(64, 96))
+
+    signed = np.concatenate([numbers, -numbers])
+    codes = np.stack([packed & 15, packed >> 4], -1).reshape(3, 32)
+    parts = np.array([[0.5], [0.5], [0.001]], np.float32)
+    assert np.array_equal(made["weights"].view(np.uint16), bf16(signed[codes] * parts))
+
+
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with what the probe wrote after loading both checkpoints, one after the other, in one process."""
