@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gemma_tui.tui.app import GemmaApp
+from gemma_tui.tui.opening import Wanted
 from gemma_tui.tui.screens.keys import KeysScreen
 from gemma_tui.tui.screens.models import ModelScreen
+from gemma_tui.tui.screens.setup import SetUpScreen
 from stubs.openai_server import OpenAIServer
 from tui.pilots import attached, idle, ready, said, screen_text, until
 
@@ -128,3 +130,47 @@ async def test_a_bug_leaves_a_log_without_variables(tmp_path: Path, in_worker: b
     assert "RuntimeError" in log
     assert "the prompt" not in log
     assert "in broken" in log
+
+
+async def test_a_server_without_metrics_is_told_plainly(server: OpenAIServer) -> None:
+    server.metrics = False
+    app = GemmaApp(Wanted(url=server.url))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: "This server has no /metrics" in screen_text(app))
+        await pilot.press(*"hi", "enter")
+        await idle(pilot)
+        await until(pilot, lambda: app.main.dashboard.words().count("not available") < 6)
+
+
+async def test_the_dashboard_comes_and_goes(server: OpenAIServer) -> None:
+    app = GemmaApp(Wanted(url=server.url))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: "KV cache" in screen_text(app))
+        await pilot.press("f3")
+        assert "KV cache" not in screen_text(app)
+        assert app.main.transcript.size.width == 0 or app.main.composer.size.width > 100
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("f3")
+        await until(pilot, lambda: "KV cache" in screen_text(app))
+        assert app.main.dashboard.size.height == 1
+
+
+async def test_a_profile_on_a_runtime_that_is_away_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config" / "profiles").mkdir(parents=True)
+    (tmp_path / "config" / "profiles" / "mine.toml").write_text(
+        'checkpoint = "bundled:pocket"\nruntime = "path:/nowhere/vllm"\n'
+    )
+    app = GemmaApp(Wanted(profile="mine"), poll=False)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.state == "failed" and app.main.notice.message)
+        assert "/nowhere/vllm" in screen_text(app)
+        assert "Retry" in screen_text(app)
+
+
+async def test_the_profile_that_was_asked_for_is_among_the_choices() -> None:
+    app = GemmaApp(Wanted(profile="cpu"), poll=False)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, SetUpScreen) and "Attach to a URL" in screen_text(app))
+        assert "▌ Gemma 4 E2B on the CPU" in screen_text(app)

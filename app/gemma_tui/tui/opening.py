@@ -130,15 +130,18 @@ def _profile(settings: Settings) -> tuple[Profile, str]:
 
 
 def _lacking(profile: Profile) -> tuple[str, ...]:
+    """What has to be installed or fetched; raises GemmaError where that is no matter of installing."""
     from gemma_backend.checkpoint.locate import locate
     from gemma_backend.runtime.find import find
-    from gemma_backend.types import BadInput, EngineError
+    from gemma_backend.types import EngineError
 
     lacks = []
     if find(profile.runtime) is None:
+        if profile.runtime not in ("cpu", "cuda", "auto"):
+            raise EngineError(f"Profile {profile.name} runs on {profile.runtime}, which was not found: check its path.")
         lacks.append("runtime")
     try:
         locate(profile.checkpoint or "")
-    except (BadInput, EngineError):
+    except EngineError:
         lacks.append("checkpoint")
     return tuple(lacks)

@@ -22,6 +22,7 @@ GB = 1_000_000_000
 # All processes of a CPU engine with the pocket checkpoint: 2.9 GB resident, vLLM 0.32.
 POCKET_MEMORY = 4 * GB
 OFFERED = ("workstation", "pocket")
+_KEYS: Mapping[str, Literal["workstation", "pocket"]] = {"workstation": "workstation", "pocket": "pocket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Choice:
     missing; the bytes count both.
     """
 
-    key: Literal["workstation", "pocket", "attach"]
+    key: Literal["workstation", "pocket", "profile", "attach"]
     title: str
     detail: str
     profile: str | None = None
@@ -74,15 +75,18 @@ class Choice:
     problem: str = ""
 
 
-def survey() -> Survey:
-    """Look at this machine; nothing is started or fetched. Takes up to a second: call it off the event loop."""
+def survey(wanted: str = "") -> Survey:
+    """Look at this machine, with the profile `wanted` among those offered; nothing is started or fetched.
+
+    Takes up to a second: call it off the event loop.
+    """
     from gemma_backend.checkpoint.locate import locate
     from gemma_backend.metrics.gpu import gpus
     from gemma_backend.metrics.host import host_memory
 
     folder = data_dir()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    profiles = tuple(profile for profile in list_profiles() if profile.name in OFFERED)
+    profiles = tuple(profile for profile in list_profiles() if profile.name in (*OFFERED, wanted))
     lacking = set()
     for profile in profiles:
         try:
@@ -108,7 +112,8 @@ def choices(found: Survey) -> list[Choice]:
     """The ways to begin on a machine as `found`, the recommended one marked; pure."""
     by_name = {profile.name: profile for profile in found.profiles}
     wanted, why = default_profile(found.gpus)
-    offered = [_own(by_name[name], found, why if name == wanted else "") for name in OFFERED if name in by_name]
+    names = [*(name for name in by_name if name not in OFFERED), *(name for name in OFFERED if name in by_name)]
+    offered = [_own(by_name[name], found, why if name == wanted else "") for name in names]
     offered.append(
         Choice(
             "attach", "Attach to a URL", "Talk to an OpenAI-compatible server that runs elsewhere: nothing to fetch."
@@ -125,7 +130,7 @@ def _own(profile: Profile, found: Survey, why: str) -> Choice:
     download = (need.download_bytes if need else 0) + (profile.download_bytes if lacking else 0)
     disk = (need.disk_bytes if need else 0) + (profile.disk_bytes if lacking else 0)
     return Choice(
-        key="workstation" if profile.name == "workstation" else "pocket",
+        key=_KEYS.get(profile.name, "profile"),
         title=profile.title or profile.name,
         detail=why or profile.description,
         profile=profile.name,

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.screen import Screen
+from textual.timer import Timer
 
 from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, Failed, Finished, LogLine
 from gemma_tui.tui.attaching import Attacher, message_parts, transcript_attachments
@@ -68,6 +69,7 @@ class MainScreen(Screen[None]):
         self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
         self._board = board
         self._sending = False
+        self._ticker: Timer | None = None
 
     @property
     def gemma(self) -> GemmaApp:
@@ -100,7 +102,7 @@ class MainScreen(Screen[None]):
         self.pad.border_title = "completion"
         self.pad.border_subtitle = "Ctrl+G or Alt+Enter continues · Esc stops"
         self.composer.focus()
-        self.set_interval(TICK_SECONDS, self.tick)
+        self._ticker = self.set_interval(TICK_SECONDS, self.tick, pause=True)
         self.changed()
 
     def on_resize(self) -> None:
@@ -134,20 +136,19 @@ class MainScreen(Screen[None]):
 
     def fail(self, sentence: str) -> None:
         """Nothing could be opened: say why, and how to try again."""
+        self.start_view.introduce("gemma-tui", "Nothing is running.")
         self.start_view.fail()
         self.notice.say(sentence, "error", keys="Ctrl+R tries again")
-        self.status.show(state="failed")
+        self.changed()
 
     def refuse(self, sentence: str) -> None:
         """Something that was dropped or asked for cannot be used."""
         self.notice.say(sentence, "warning", keys="Esc closes this")
 
     def tick(self) -> None:
-        """A quarter of a second has passed: times and rates move on, if anything is under way."""
-        state = self.status.standing.state
-        if state in ("starting", "stopping") or self.conversation.answering:
-            self.start_view.tick()
-            self.changed()
+        """A quarter of a second has passed: times and rates move on."""
+        self.start_view.tick()
+        self.changed()
 
     def changed(self) -> None:
         """Bring what is shown, status line, dashboard and keys up to date."""
@@ -169,6 +170,9 @@ class MainScreen(Screen[None]):
             context=self.gemma.context_length,
         )
         moving = state in ("starting", "stopping")
+        if self._ticker is not None:
+            # Nothing wakes up a screen on which nothing moves.
+            (self._ticker.resume if moving or pace.answering else self._ticker.pause)()
         self.dashboard.show_engine(state, phase, self.gemma.state_seconds if moving else None)
         keys = [Key("F1", "Keys", "app.keys")]
         if pace.answering:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -58,7 +59,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         """Look at the machine and offer what is possible."""
         from gemma_backend.session.setup import choices, survey
 
-        found = await asyncio.to_thread(self._survey or survey)
+        found = await asyncio.to_thread(self._survey or partial(survey, self._needed.profile))
         self._choices = choices(found)
         self.query_one("#found", Static).update("\n".join(found_lines(found)))
         self.offer()
