@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from gemma_backend.types import BadInput, EngineError
 SCRIPT = Path(__file__).parent / "standalone" / "quantize.py"
 # What PYTHONPATH or a proxy would bring in does not belong in the run; the hub is never asked.
 _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "PYTHONNOUSERSITE": "1"}
+_ERROR = re.compile(r"[\w.]*(Error|Exception): \S")
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,9 @@ def _last_line(log: Path, code: int) -> str:
     if code == -signal.SIGKILL:
         return "the system ended it, most likely for lack of memory."
     lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
-    said = lines[-1] if lines else f"it ended with code {code}"
+    # Progress of libraries can follow the error, so the last line that names one counts.
+    errors = [line for line in lines if _ERROR.match(line)]
+    said = (errors or lines or [f"it ended with code {code}"])[-1]
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 

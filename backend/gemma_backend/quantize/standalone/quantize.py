@@ -45,7 +45,9 @@ GROUP = 16
 # Groups that are searched at a time, which bounds the memory to some 200 MB.
 CHUNK = 1 << 18
 # Written anew here, so not copied from the source; everything else that is small comes along.
-REPLACED = re.compile(r"(\.safetensors(\.index\.json)?|\.bin|\.gguf|\.pth?|\.md|^config\.json|^hf_quant_config\.json)$")
+REPLACED = re.compile(
+    r"(^\..*|\.safetensors(\.index\.json)?|\.bin|\.gguf|\.pth?|\.md|^config\.json|^hf_quant_config\.json)$"
+)
 DEFAULTS: dict[str, Any] = {
     "format": "nvfp4a16",
     "samples": 512,
@@ -85,15 +87,23 @@ def load(source: Path, device: str) -> Any:
 
 
 def texts(calib: Path) -> list[str]:
-    """Calibration texts: a JSON-lines file's `text` (or its first string), else a text file's lines."""
-    lines = [line for line in calib.read_text("utf-8").splitlines() if line.strip()]
+    """Calibration texts: each line of a text file; of JSON lines the `text`, or the first string there is."""
+    lines = calib.read_text("utf-8").splitlines()
     if calib.suffix not in (".jsonl", ".json"):
-        return lines
+        return [line for line in lines if line.strip()]
     found = []
-    for line in lines:
-        row = json.loads(line)
-        strings = [value for value in row.values() if isinstance(value, str)] if isinstance(row, dict) else [str(row)]
-        found.append(row["text"] if isinstance(row, dict) and isinstance(row.get("text"), str) else strings[0])
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        fields = row if isinstance(row, dict) else {"text": row}
+        strings = [value for value in (fields.get("text"), *fields.values()) if isinstance(value, str)]
+        if not strings:
+            raise SystemExit(f"{calib.name}, line {number}: there is no text in it")
+        found.append(strings[0])
     return found
 
 
