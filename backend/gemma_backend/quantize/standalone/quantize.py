@@ -305,6 +305,8 @@ def main() -> None:
     if options.target.exists() and any(options.target.iterdir()):
         raise SystemExit(f"{options.target} is not empty")
     progress("load", 0.0, "importing torch and ModelOpt")
+    # Without it CUDA's matrix products, and so the ranges of activations, may differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     warnings.simplefilter("ignore")
     with contextlib.redirect_stdout(sys.stderr):
         import modelopt.torch.quantization as mtq
