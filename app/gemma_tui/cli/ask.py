@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     from gemma_backend.types import Sampling, UsageError
 
-    if args.url and args.profile:
+    if args.url is not None and args.profile:
         raise UsageError("--url and --profile exclude each other: a prompt goes to one place.")
     prompt = _prompt(args)
     parts = _media(args)
@@ -89,7 +89,8 @@ def _media(args: argparse.Namespace) -> list[Part]:
     if not (args.image or args.audio):
         return []
     from gemma_backend.media.load import load
-    from gemma_backend.types import AudioPart, BadInput, ImagePart
+    from gemma_backend.media.paste import paths_in
+    from gemma_backend.types import AudioPart, BadInput, ImagePart, UsageError
 
     parts: list[Part] = []
     for flag, kind, other, names in (
@@ -97,7 +98,11 @@ def _media(args: argparse.Namespace) -> list[Part]:
         ("--audio", AudioPart, "a picture: give it with --image", args.audio),
     ):
         for name in names:
-            part = load(Path(name))
+            if not name:
+                raise UsageError(f"{flag} is given without a file: write its path behind it.")
+            # A file manager copies a file as a URI.
+            meant = paths_in(name) if name.lower().startswith("file:") else None
+            part = load(meant[0] if meant else Path(name))
             if not isinstance(part, kind):
                 raise BadInput(f"{flag} {name}: this file is {other}.")
             parts.append(part)
@@ -131,7 +136,7 @@ def _session(args: argparse.Namespace, settings: Settings) -> Session:
     from gemma_backend.session.session import Session
     from gemma_backend.types import UsageError
 
-    if args.url:
+    if args.url is not None:
         endpoint = parse_url(
             args.url, api_key=find_key(args.api_key_file), ca_file=args.ca_file, insecure=args.insecure
         )
@@ -182,14 +187,20 @@ async def _until_ready(session: Session) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
     return number
 
 
 def _not_negative(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must be 0 or more")
+        raise argparse.ArgumentTypeError("must be a number, 0 or more")
     return number

@@ -26,6 +26,29 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SCREEN = "gemma_tui.cli.chat"
 
 
+class Given(argparse.Namespace):
+    """What was parsed; a subcommand's defaults do not undo what stood before its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__["_own"] = set[str]()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # argparse sets the subcommand's name first, then everything that its own parser knows.
+        if "command" in self.__dict__ and self.__dict__["command"] is not None:
+            self.__dict__["_own"].add(name)
+            if value in (None, False) and self.__dict__.get(name):
+                return
+        super().__setattr__(name, value)
+
+    def useless(self) -> list[str]:
+        """Names of the options given before a subcommand that has no such option."""
+        if self.__dict__.get("command") is None:
+            return []
+        outside = self.__dict__.keys() - self.__dict__["_own"] - {"_own", "command"}
+        return sorted(name for name in outside if self.__dict__[name] not in (None, False))
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Parser with every subcommand's name and help, and the full options of those named in `argv`."""
     parser = argparse.ArgumentParser(
@@ -52,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"gemma-tui {__version__}")
         return 0
     try:
-        args = build_parser(words).parse_args(words)
+        parser = build_parser(words)
+        args = parser.parse_args(words, Given())
+        for name in args.useless():
+            parser.error(f"--{name.replace('_', '-')} does nothing for {args.command}: leave it out")
         module = COMMANDS[args.command][0] if args.command else SCREEN
         return int(importlib.import_module(module).run(args))
     except KeyboardInterrupt:

@@ -125,6 +125,14 @@ async def test_a_picture_goes_along(ask: Ask, tmp_path: Path) -> None:
     assert text == {"type": "text", "text": "what?"}
 
 
+async def test_a_file_can_be_given_as_a_uri(ask: Ask, tmp_path: Path) -> None:
+    picture = tmp_path / "a ü.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    async with OpenAIServer() as server:
+        assert (await ask("--image", picture.as_uri(), "--url", server.url)).code == 0
+        assert len(server.prompts[0].json["messages"][0]["content"]) == 1
+
+
 async def test_text_is_cleaned_on_a_terminal() -> None:
     ours, theirs = os.openpty()
     text = "safe \x1b]0;title\x07 \x9b31m é\r\nend"
@@ -206,6 +214,8 @@ async def test_what_is_no_server_exits_with_4(ask: Ask) -> None:
     ("words", "stdin", "code", "hint"),
     [
         (["hi", "--url", "localhost:8000"], b"", 2, "http://localhost:8000"),
+        (["hi", "--url", ""], b"", 2, "no address"),
+        (["hi", "--url", "http://127.0.0.1:9", "--image", ""], b"", 2, "without a file"),
         (["hi", "--url", "http://h", "--profile", "pocket"], b"", 2, "exclude each other"),
         (["hi", "--profile", "pockett"], b"", 2, "pocket"),
         (["hi", "--profile", "pocket", "--model", "other"], b"", 2, "--model goes with --url"),
@@ -229,11 +239,13 @@ async def test_a_picture_given_as_sound_is_told(ask: Ask, tmp_path: Path) -> Non
     one_sentence(result, 5, "--image")
 
 
-@pytest.mark.parametrize("words", [["--max-tokens", "0"], ["--temperature", "-1"], ["--seed", "x"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "words", [["--max-tokens", "0"], ["--temperature", "-1"], ["--seed", "x"], ["--max-tokens", "x"], ["--nonsense"]]
+)
 async def test_wrong_options_exit_with_2(ask: Ask, words: list[str]) -> None:
     result = await ask("hi", *words)
     assert (result.code, result.out) == (2, b"")
-    assert "Traceback" not in result.err
+    assert "Traceback" not in result.err and "_positive" not in result.err
 
 
 async def test_a_missing_runtime_is_told_with_the_command_and_nothing_is_fetched(ask: Ask, tmp_path: Path) -> None:

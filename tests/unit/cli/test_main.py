@@ -49,6 +49,20 @@ def test_unknown_command_is_usage() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_options_before_a_subcommand_are_its_own() -> None:
+    nowhere = "http://127.0.0.1:1"
+    done = run("--url", nowhere, "ask", "hello")
+    assert (done.returncode, nowhere in done.stderr) == (4, True)
+    done = run("--url", "http://127.0.0.1:2", "ask", "--url", nowhere, "hello")
+    assert (done.returncode, nowhere in done.stderr) == (4, True)
+
+
+def test_options_that_a_subcommand_lacks_are_refused() -> None:
+    done = run("--url", "http://127.0.0.1:1", "config", "show")
+    assert done.returncode == 2
+    assert "--url does nothing for config" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
