@@ -61,7 +61,7 @@ format: $(DEV_STAMP)  ## Put the code into its one form
 	$(BIN)/ruff format .
 
 bench: runtimes  ## Print the figures of docs/measurements.md for this machine
-	$(BIN)/python -m benchmarks
+	PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 torture: runtimes  ## Kill every process at random moments, many times, and print what was left behind
 	PYTHONPATH=tests $(BIN)/python -m faults.torture

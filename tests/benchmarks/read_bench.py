@@ -10,6 +10,7 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.stream_bench import Server, command_of, environment
@@ -45,11 +46,11 @@ def summary(times: list[float]) -> str:
     return f"{statistics.median(times):.0f} / {times[int(0.99 * (len(times) - 1))]:.0f} / {times[-1]:.0f}"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=200_000)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         command = command_of("bare", server.url, "rate-200-tokens-2000", args.tokens)

@@ -1,4 +1,4 @@
-"""Streaming and reading, measured in a pty from outside: `python -m benchmarks.stream_bench [--app bare|gemma-tui]`.
+"""Streaming and reading, measured in a pty from outside: `python -m benchmarks.stream_bench [--app gemma-tui|bare]`.
 
 CPU is a share of one core from Enter until the output is quiet; lag is from the last token sent to the last word on
 screen; key is a key typed into the composer until it shows, while 200 tokens a second stream.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.terminal import Terminal
@@ -117,14 +118,14 @@ def _joined(runs: dict[int, dict[str, float]], name: str) -> str:
     return " / ".join(f"{run[name]:.0f}" for run in runs.values())
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--app", default="bare", choices=["bare", "gemma-tui"])
+    parser.add_argument("--app", default="gemma-tui", choices=["gemma-tui", "bare"])
     parser.add_argument("--tokens", type=int, default=1_500)
     parser.add_argument("--rates", type=int, nargs="*", default=[50, 200, 1_000, 2_000])
     parser.add_argument("--no-keys", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         try:

@@ -1,0 +1,25 @@
+"""`python -m benchmarks`: every figure of the terminal UI that docs/measurements.md records, for this machine."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import version
+
+from benchmarks import read_bench, stream_bench
+
+
+def main() -> None:
+    """Say what is measured on, then measure; other load on the machine shows in every figure, so it is printed too."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("textual", "openai", "markdown-it-py", "pygments"))
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{datetime.date.today()}, Python {platform.python_version()}, {packages}")
+    print(f"{os.cpu_count()} processors, load before: {load}\n\nStreaming, in a pty of 120x40:\n")
+    stream_bench.main([])
+    print("\nReading, the transcript alone:\n")
+    read_bench.main([])
+
+
+if __name__ == "__main__":
+    main()
