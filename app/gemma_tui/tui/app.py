@@ -116,7 +116,9 @@ class GemmaApp(EarlyKeys):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: Textual's own commands, and on the main screen ours."""
-        yield from super().get_system_commands(screen)
+        # The keys are on a sheet of our own, and there is nothing to maximise.
+        ours = (command for command in super().get_system_commands(screen) if command.title not in ("Keys", "Maximize"))
+        yield from ours
         if screen is self.main:
             for title, text, action in _COMMANDS:
                 yield SystemCommand(title, text, partial(self.main.run_action, action))

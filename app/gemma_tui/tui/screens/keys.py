@@ -21,7 +21,7 @@ _KEYS = (
     ("Backspace", "in an empty message: remove the last attachment"),
     ("Shift+Tab", "to the attachments: Left, Right, Delete"),
     ("F2, Ctrl+O", "chat or completion"),
-    ("Ctrl+G, Alt+Enter", "in completion: continue the document"),
+    ("Ctrl+G, F5", "in completion: continue the document"),
     ("PgUp, PgDn", "scroll the conversation"),
     ("Ctrl+Up, Ctrl+Down", "previous and next turn"),
     ("Ctrl+End", "to the end, and follow it"),

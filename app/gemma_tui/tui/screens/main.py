@@ -100,7 +100,7 @@ class MainScreen(Screen[None]):
         self.composer.border_title = "message"
         self.composer.border_subtitle = "Enter sends · Ctrl+J new line"
         self.pad.border_title = "completion"
-        self.pad.border_subtitle = "Ctrl+G or Alt+Enter continues · Esc stops"
+        self.pad.border_subtitle = "Ctrl+G continues · Esc stops"
         self.composer.focus()
         self._ticker = self.set_interval(TICK_SECONDS, self.tick, pause=True)
         self.changed()

@@ -34,7 +34,7 @@ class CompletionPad(PlainArea):
         self._generated: tuple[Location, Location] | None = None
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in ("alt+enter", "ctrl+enter"):
+        if event.key in ("alt+enter", "ctrl+enter", "alt+\r", "ctrl+\r"):
             event.stop()
             event.prevent_default()
             self.ask()

@@ -14,7 +14,10 @@ LONG_PASTE_CHARACTERS = 4_000
 LONG_PASTE_LINES = 40
 HISTORY_KEPT = 500
 
-_NEWLINE_KEYS = frozenset({"shift+enter", "ctrl+j", "alt+enter", "ctrl+enter"})
+# With xterm's modifyOtherKeys the key arrives as the character that it is.
+_NEWLINE_KEYS = frozenset(
+    {"ctrl+j"} | {f"{held}+{key}" for held in ("shift", "alt", "ctrl") for key in ("enter", "\r")}
+)
 
 
 class Composer(PlainArea):
