@@ -37,6 +37,7 @@ FAILURES = {
     "fail-unknown-flag": ("--no-such-flag",),
     "fail-unknown-architecture": ("does not know the model's architecture", "Gemma9ForConditionalGeneration"),
     "fail-unknown-model-type": ("transformers does not know", "gemma9"),
+    "fail-weights-truncated": ("cut short", "incomplete metadata"),
     "fail-absent-repository-offline": ("not on this computer", "hub cannot be reached"),
 }
 
