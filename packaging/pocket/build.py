@@ -1,9 +1,11 @@
-"""Build the bundled pocket checkpoint: weights in BF16, then `gemma-tui quantize` into assets.
+"""Build a pocket checkpoint: weights in BF16, then `gemma-tui quantize`.
 
-    python packaging/pocket/build.py [--source BF16_FOLDER] [--target FOLDER] [--python PATH]
+    python packaging/pocket/build.py --source BF16_FOLDER [--target FOLDER] [--python PATH]
+    python packaging/pocket/build.py --random --target FOLDER [--python PATH]
 
-Run with the Python of the program's own environment. Without --source the weights are random ones from seed 0, made by
-the `quantize` runtime. The same source and the same versions give the same files, byte for byte.
+Run with the Python of the program's own environment. With --source the bundled checkpoint in assets is replaced, unless
+--target names another folder; random weights, from seed 0, never go there. The same source and the same versions give
+the same files, byte for byte.
 """
 
 from __future__ import annotations
@@ -39,10 +41,16 @@ def quantise(source: Path, target: Path, python: Path) -> None:
 def main() -> None:
     """Read the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", type=Path, help="a BF16 checkpoint that was trained (default: random weights)")
-    parser.add_argument("--target", type=Path, default=asset("pocket"))
+    origin = parser.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--source", type=Path, help="a BF16 checkpoint that was trained")
+    origin.add_argument("--random", action="store_true", help="random weights, made by the quantize runtime")
+    parser.add_argument("--target", type=Path, help="a folder that does not exist yet (default: the one in assets)")
     parser.add_argument("--python", type=Path, help="Python with ModelOpt (default: the managed quantize runtime)")
     options = parser.parse_args()
+    if options.random and options.target is None:
+        parser.error("random weights need a --target: they would replace the trained checkpoint in assets")
+    if options.target is not None and options.target.exists():
+        parser.error(f"{options.target} is there already: give a folder that does not exist yet")
     python = find_tools(options.python).python
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / NAME
@@ -52,8 +60,10 @@ def main() -> None:
             shutil.copytree(options.source, source)
         made = Path(scratch) / "made"
         quantise(source, made, python)
-        shutil.rmtree(options.target, ignore_errors=True)
-        shutil.copytree(made, options.target)
+        target = options.target or asset("pocket")
+        if options.target is None:
+            shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(made, target)
 
 
 if __name__ == "__main__":
