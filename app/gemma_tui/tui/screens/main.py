@@ -199,6 +199,7 @@ class MainScreen(Screen[None]):
 
     @on(Composer.Submitted)
     async def submit(self, message: Composer.Submitted) -> None:
+        """Send the message with what is attached, once every file was read."""
         if self._sending or not (message.text.strip() or self.chips.chips):
             return
         self._sending = True
@@ -222,26 +223,32 @@ class MainScreen(Screen[None]):
 
     @on(Composer.FilesDropped)
     def drop(self, message: Composer.FilesDropped) -> None:
+        """Attach the files that were dropped on the message."""
         self.attacher.add_files(message.paths)
 
     @on(Composer.LongPaste)
     def keep_long_paste(self, message: Composer.LongPaste) -> None:
+        """Attach a text that is too long for the composer."""
         self.attacher.add_text(message.text)
 
     @on(Composer.LastChipUnwanted)
     def remove_last_chip(self) -> None:
+        """Take the last attachment away."""
         self.chips.remove_last()
 
     @on(ChipBar.Left)
     def back_to_message(self) -> None:
+        """Go back from the attachments to the message."""
         self.composer.focus()
 
     @on(KeyBar.Clicked)
     async def run_key(self, message: KeyBar.Clicked) -> None:
+        """Do what a clicked key does."""
         await self.run_action(message.action)
 
     @on(CompletionPad.Continue)
     def continue_document(self, message: CompletionPad.Continue) -> None:
+        """Continue the document, unless something else is being answered."""
         if self.conversation.session is None or self.conversation.answering:
             self.refuse("Wait for the engine, or for the reply that is under way; the document stays as it is.")
             return
@@ -264,12 +271,14 @@ class MainScreen(Screen[None]):
     # -- actions
 
     async def action_stop(self) -> None:
+        """End the reply in flight; where there is none, close the notice."""
         if not await self.conversation.cancel():
             self.notice.close()
         if self.mode == "chat":
             self.composer.focus()
 
     def action_mode(self) -> None:
+        """Switch between chat and completion; both keep what is in them."""
         self.mode = "completion" if self.mode == "chat" else "chat"
         completion = self.mode == "completion"
         self.composer.display = not completion
@@ -278,10 +287,12 @@ class MainScreen(Screen[None]):
         (self.pad if completion else self.composer).focus()
 
     def action_board(self) -> None:
+        """Show or hide the dashboard."""
         self._board = not self._board
         self.set_class(self._board, "-board")
 
     async def action_new(self) -> None:
+        """Begin a new conversation, or an empty document."""
         await self.conversation.cancel()
         self.conversation.forget()
         self.transcript.clear()
@@ -293,6 +304,7 @@ class MainScreen(Screen[None]):
         self.changed()
 
     async def action_again(self) -> None:
+        """Start the engine again after a failure, else ask the unanswered message once more."""
         if self.gemma.state == "failed":
             self.notice.close()
             self.start_view.begin()
@@ -302,10 +314,12 @@ class MainScreen(Screen[None]):
             self.refuse("There is nothing to try again.")
 
     def action_continue(self) -> None:
+        """Continue the completion document."""
         if self.mode == "completion":
             self.pad.ask()
 
     def action_page(self, direction: int) -> None:
+        """Scroll by a page, back or on."""
         if self.mode == "completion":
             (self.pad.action_cursor_page_up if direction < 0 else self.pad.action_cursor_page_down)()
         elif direction < 0:
@@ -314,9 +328,11 @@ class MainScreen(Screen[None]):
             self.transcript.action_page_down()
 
     def action_turn(self, direction: int) -> None:
+        """Go to the previous or next turn."""
         self.transcript.jump_turn(direction)
 
     def action_end(self) -> None:
+        """Go to the end and follow it."""
         self.transcript.follow_end()
 
     def action_copy_reply(self) -> None:
@@ -346,5 +362,6 @@ class MainScreen(Screen[None]):
 
     @on(Transcript.CopyRequested)
     def copy(self, message: Transcript.CopyRequested) -> None:
+        """Copy what the transcript hands over."""
         self.app.copy_to_clipboard(message.text)
         self.notice.say(f"Copied {message.what}.", keys="Esc closes this")

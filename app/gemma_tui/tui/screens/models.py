@@ -33,6 +33,7 @@ class ModelScreen(SheetScreen[str | None]):
 
     @on(ChoiceList.Taken)
     def take(self, message: ChoiceList.Taken) -> None:
+        """Use the chosen model."""
         self.dismiss(self._models[message.index].id)
 
 

@@ -80,6 +80,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
 
     @on(ChoiceList.Taken)
     def take(self, message: ChoiceList.Taken) -> None:
+        """Install what was chosen, or ask for an address."""
         if self._working:
             return
         choice = self._choices[message.index]
@@ -97,6 +98,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
 
     @on(Input.Submitted)
     def attach(self, message: Input.Submitted) -> None:
+        """Use the address that was written."""
         from gemma_backend.endpoint.address import parse_url
 
         try:
@@ -134,6 +136,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             self.query_one(ChoiceList).focus()
 
     def action_away(self) -> None:
+        """Stop the installation; else close the address; else leave."""
         address = self.query_one("#address", Input)
         if self._working:
             self._cancelled = True

@@ -102,12 +102,15 @@ class ChipBar(Widget, can_focus=True):
             self.post_message(self.Left())
 
     def action_choose(self, step: int) -> None:
+        """Choose a neighbour."""
         self.chosen = max(0, min(len(self.chips) - 1, self.chosen + step))
 
     def action_remove(self) -> None:
+        """Take the chosen chip away."""
         self._remove(self.chosen)
 
     def action_leave(self) -> None:
+        """Go back to the message."""
         self.post_message(self.Left())
 
     def on_click(self, event: events.Click) -> None:

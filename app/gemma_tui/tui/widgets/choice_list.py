@@ -68,9 +68,11 @@ class ChoiceList(ScrollView, can_focus=True):
         self._measure()
 
     def action_move(self, step: int) -> None:
+        """Move by so many choices."""
         self.place = max(0, min(len(self.items) - 1, self.place + step))
 
     def action_take(self) -> None:
+        """Take the chosen one, if it is open."""
         if self.items and self.items[self.place].open:
             self.post_message(self.Taken(self.place))
 
