@@ -65,7 +65,7 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     return core
 
 
-def processor_config(image_tokens: int) -> dict[str, Any]:
+def processor_config(image_tokens: int, bands: int = 128) -> dict[str, Any]:
     """What Gemma4Processor reads: values of transformers' Gemma4 processors, `image_tokens` soft tokens to a picture.
 
     Written as data because the classes that would write it need torchvision, which nothing else here does.
@@ -87,7 +87,7 @@ def processor_config(image_tokens: int) -> dict[str, Any]:
         "feature_extractor": {
             "dither": 0.0,
             "feature_extractor_type": "Gemma4AudioFeatureExtractor",
-            "feature_size": 128,
+            "feature_size": bands,
             "fft_length": 512,
             "fft_overdrive": False,
             "frame_length": 320,
@@ -125,7 +125,7 @@ def processor_config(image_tokens: int) -> dict[str, Any]:
     }
 
 
-def save(core: Tokenizer, folder: Path, image_tokens: int, context: int) -> None:
+def save(core: Tokenizer, folder: Path, image_tokens: int, context: int, bands: int = 128) -> None:
     """Write tokenizer and processor files into `folder`: no chat template, as beside the published base model."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -146,5 +146,5 @@ def save(core: Tokenizer, folder: Path, image_tokens: int, context: int) -> None
         processor_class="Gemma4Processor",
     )
     wrapped.save_pretrained(folder)
-    written = json.dumps(processor_config(image_tokens), indent=2, sort_keys=True)
+    written = json.dumps(processor_config(image_tokens, bands), indent=2, sort_keys=True)
     folder.joinpath("processor_config.json").write_text(f"{written}\n", "utf-8")
