@@ -33,15 +33,16 @@ $(DEV_STAMP): $(RUN_STAMP)
 
 setup: $(DEV_STAMP)  ## Make the development environment in .venv
 
+# A server elsewhere needs no runtime here.
 run: $(RUN_STAMP)  ## Set up what is missing and open the terminal UI; arguments go in ARGS='...'
-ifeq ($(HAS_GPU),)
-	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing
+ifeq ($(HAS_GPU)$(findstring --url,$(ARGS)),)
+	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing --yes >&2
 endif
 	@$(BIN)/gemma-tui $(ARGS)
 
 runtimes: $(DEV_STAMP)  ## Install the runtimes that the tests use, in the platform data folder
-	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing
-	@$(BIN)/gemma-tui engine install --runtime quantize --if-missing
+	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing --yes
+	@$(BIN)/gemma-tui engine install --runtime quantize --if-missing --yes
 
 check: $(DEV_STAMP)  ## Lint, types, import contracts and unit tests, in under 90 seconds
 	$(BIN)/ruff check .

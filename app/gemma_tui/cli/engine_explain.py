@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import sys
 
@@ -31,12 +32,15 @@ def _text(name: str) -> str:
 
     from gemma_backend.types import BadInput
 
-    if name == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not name:
+        raise BadInput("no log is named: give the path of a file, or - for standard input.")
     try:
-        return Path(name).read_bytes().decode("utf-8", "replace")
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise BadInput(f"the log {name} cannot be read: {error.strerror}. Give the path of a file, or -.") from None
+    # PowerShell saves what a program writes as UTF-16.
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if wide else "utf-8-sig", "replace")
 
 
 def _plain(explanation: object) -> dict[str, object]:
@@ -58,6 +62,9 @@ def _show(explanation: object) -> None:
     for phase in explanation.phases:
         lasted = "      -" if phase.seconds is None or phase.name == "ready" else f"{phase.seconds:6.1f}s"
         print(clean(f"{phase.start_s:7.1f}s {lasted}  {phase.name:<15}{phase.detail}", keep_newlines=False).rstrip())
+    if not explanation.phases and explanation.cause is None:
+        print("Nothing that vLLM writes was found in this log.")
+        return
     if explanation.cause is None:
         print("The engine became ready." if explanation.ready else "No failure, but the log ends before readiness.")
         return

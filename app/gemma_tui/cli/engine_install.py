@@ -20,6 +20,7 @@ def add_install_arguments(parser: argparse.ArgumentParser) -> None:
         help="which runtime (default: cuda with an NVIDIA GPU, else cpu); quantize is what `gemma-tui quantize` uses",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before a large download")
+    parser.add_argument("--if-missing", action="store_true", help="say nothing where it is installed already")
 
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,8 @@ def run_install(args: argparse.Namespace) -> int:
 
     device = args.runtime or find.preferred()
     intended = plan(device)
+    if intended.installed and args.if_missing:
+        return 0
     if not intended.installed:
         if intended.problem:
             raise EngineError(intended.problem)

@@ -68,7 +68,10 @@ def explain(text: str, *, exit_code: int | None = None, stopped: bool = False) -
     reader = LogReader()
     for piece in pieces(text):
         reader.feed(piece)
-    return reader.finish(exit_code=exit_code, stopped=stopped)
+    explanation = reader.finish(exit_code=exit_code, stopped=stopped)
+    if explanation.cause is None and not reader.recognised:
+        return replace(explanation, phases=())
+    return explanation
 
 
 class LogReader:
@@ -76,6 +79,8 @@ class LogReader:
 
     def __init__(self) -> None:
         self.version: str | None = None
+        self.recognised = False
+        """Whether anything was fed that vLLM writes."""
         self._reset()
 
     def _reset(self) -> None:
@@ -116,12 +121,14 @@ class LogReader:
             if BANNER.match(line.text) and self._began():
                 self._reset()
             moment = self._moment(line, at)
+            self.recognised = self.recognised or bool(line.level or line.process)
             events.append(LogLine(piece))
             if not self.tracker.phases:
                 events.append(PhaseChanged(self.tracker.begin(moment)))
             opened = len(self.tracker.phases)
             if (phase := self.tracker.feed(line.text, moment)) is not None:
                 events.append(PhaseChanged(phase))
+                self.recognised = True
                 if len(self.tracker.phases) > opened:
                     # Whatever was raised before did not keep the start from going on.
                     self._broken = None

@@ -63,6 +63,28 @@ def test_options_that_a_subcommand_lacks_are_refused() -> None:
     assert "--url does nothing for config" in done.stderr
 
 
+def test_what_make_calls_is_there() -> None:
+    rows = (Path(__file__).parents[3] / "Makefile").read_text().splitlines()
+    calls = [row.partition("$(BIN)/gemma-tui ")[2].removesuffix(">&2") for row in rows if "$(BIN)/gemma-tui " in row]
+    assert len(calls) > 3
+    for call in calls:
+        words = call.replace("$(ARGS)", "").split()
+        cli.build_parser(words).parse_args(words)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(range(256)) * 50, b"hello\n"])
+def test_what_is_no_log_of_vllm_is_told(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(data)
+    done = run("engine", "explain", str(tmp_path / "a.log"))
+    assert (done.returncode, done.stdout) == (0, "Nothing that vLLM writes was found in this log.\n")
+    assert json.loads(run("engine", "explain", str(tmp_path / "a.log"), "--json").stdout)["phases"] == []
+
+
+def test_a_log_in_utf_16_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("INFO 11-23 20:00:00 [a.py:1] vLLM API server version 0.32.0\n", encoding="utf-16")
+    assert "vLLM 0.32.0" in run("engine", "explain", str(tmp_path / "a.log")).stdout
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
