@@ -57,7 +57,7 @@ def plan(device: Device, *, where: Path | None = None) -> Plan:
     lock, _ = _choose(device, where)
     target = find.folder() / device
     free = shutil.disk_usage(_existing(target)).free
-    installed = find.read_mark(target).get("lock") == lock.digest
+    installed = find.read_mark(target).get("lock") == lock.digest and (target / "bin" / "python").exists()
     # While pip works, the wheels lie beside what they are unpacked to.
     needed = lock.disk_bytes + lock.download_bytes
     problem = None

@@ -62,6 +62,7 @@ def test_two_installations_at_once_make_one_runtime(home: Path, index: TinyIndex
     # What was broken since is told.
     (runtime.path / "bin" / "python").unlink()
     assert "gemma-tui engine install --runtime quantize" in str(find.problem(runtime))
+    assert not install.plan("quantize", where=index.locks).installed
 
 
 def test_killed_in_the_middle_it_is_no_runtime_and_the_next_one_cleans_up(home: Path, index: TinyIndex) -> None:
