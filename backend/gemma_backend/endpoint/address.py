@@ -6,6 +6,7 @@ import dataclasses
 import ipaddress
 import os
 import re
+import select
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +17,7 @@ EXAMPLE = "for example --url http://localhost:8000/v1"
 _KNOWN_TAILS = re.compile(r"/(chat/completions|completions|models|responses)$")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _KEY_FILE_LIMIT = 64 * 1024
+_PIPE_SECONDS = 5.0
 
 
 def parse_url(text: str, *, api_key: str | None = None, ca_file: str | None = None, insecure: bool = False) -> Endpoint:
@@ -86,8 +88,7 @@ def key_warning(endpoint: Endpoint) -> str | None:
 
 def _key_from(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_KEY_FILE_LIMIT)
+        data = _start_of(path)
     except FileNotFoundError:
         raise BadInput(f"There is no key file {path}; write the key into it, or leave --api-key-file out.") from None
     except OSError as error:
@@ -101,8 +102,23 @@ def _key_from(path: Path) -> str:
     return key
 
 
+def _start_of(path: Path) -> bytes:
+    """The first bytes of a file; from a pipe, such as a shell's `<(...)`, what comes within some seconds."""
+    if not path.is_fifo():
+        with path.open("rb") as stream:
+            return stream.read(_KEY_FILE_LIMIT)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ready, _, _ = select.select([descriptor], [], [], _PIPE_SECONDS)
+        return os.read(descriptor, _KEY_FILE_LIMIT) if ready else b""
+    finally:
+        os.close(descriptor)
+
+
 def _check_ca_file(ca_file: str | None) -> None:
     if ca_file is not None:
+        if Path(ca_file).is_fifo():
+            raise BadInput(f"The certificate file {ca_file} is a pipe: give a file, which is read more than once.")
         try:
             with Path(ca_file).open("rb"):
                 pass
@@ -121,13 +137,14 @@ def _unix(text: str) -> Endpoint:
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
+        # Looked at before anything is quoted, so that no sentence repeats a password.
+        if "@" in parts.netloc:
+            raise UsageError("A key does not belong in the address; put it into a file and give --api-key-file FILE.")
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise UsageError(f"{text!r} is no address: its host or port is malformed; write it {EXAMPLE}.") from None
     if not host:
         raise UsageError(f"{text!r} names no host; write it {EXAMPLE}.")
-    if parts.username is not None or parts.password is not None:
-        raise UsageError("A key does not belong in the address; put it into a file and give --api-key-file FILE.")
     if parts.query or parts.fragment:
         raise UsageError(f"{text!r} goes on after its path; leave out what follows '?' or '#'.")
     if parts.scheme != parts.scheme.lower():

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from gemma_backend.endpoint.address import is_local
-from gemma_backend.types import BadInput, Endpoint
+from gemma_backend.endpoint.address import EXAMPLE, is_local
+from gemma_backend.types import BadInput, Endpoint, UsageError
 
 CONNECT_SECONDS = 10.0
 
@@ -19,18 +19,21 @@ def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.A
 
     Redirects are not followed: a key and a prompt go to the address that a person gave, or nowhere. A proxy from the
     environment is used only beyond this machine. `read_seconds` bounds the wait for each piece of an answer.
-    Raises BadInput where the endpoint's certificate file holds no certificate.
+    Raises BadInput where the endpoint's certificate file holds no certificate, UsageError for a host that is no name.
     """
-    return httpx2.AsyncClient(
-        base_url=endpoint.base_url,
-        headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
-        transport=httpx2.AsyncHTTPTransport(
-            verify=_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
-        ),
-        timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-        trust_env=False,
-        follow_redirects=False,
-    )
+    try:
+        return httpx2.AsyncClient(
+            base_url=endpoint.base_url,
+            headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
+            transport=httpx2.AsyncHTTPTransport(
+                verify=_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
+            ),
+            timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            trust_env=False,
+            follow_redirects=False,
+        )
+    except httpx2.InvalidURL:
+        raise UsageError(f"{endpoint.base_url} is no address: its host is malformed; write it {EXAMPLE}.") from None
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:

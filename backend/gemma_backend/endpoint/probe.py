@@ -120,8 +120,13 @@ async def _models(endpoint: Endpoint) -> tuple[Endpoint, tuple[ModelInfo, ...]]:
 
 
 def _moved(endpoint: Endpoint, location: str) -> Endpoint:
-    target = urljoin(f"{endpoint.v1}/models", location)
-    old, new = urlsplit(endpoint.base_url), urlsplit(target)
+    try:
+        target = urljoin(f"{endpoint.v1}/models", location)
+        old, new = urlsplit(endpoint.base_url), urlsplit(target)
+    except ValueError:
+        raise EndpointError(
+            f"{place(endpoint)} sends requests on to what is no address: look into its set-up."
+        ) from None
     upgraded = new.scheme == old.scheme or new.scheme == "https"
     path = new.path.rstrip("/")
     if new.hostname != old.hostname or not upgraded or not path.endswith("/v1/models"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from gemma_backend.endpoint import address
 from gemma_backend.endpoint.address import find_key, is_local, is_loopback, key_warning, parse_url
 from gemma_backend.types import BadInput, Endpoint, UsageError
 
@@ -55,9 +57,10 @@ def test_a_wrong_address_gets_a_sentence_with_what_to_do(text: str, hint: str) -
     assert "\x1b" not in str(caught.value)
 
 
-def test_a_password_in_an_address_is_not_repeated() -> None:
+@pytest.mark.parametrize("text", ["http://user:hunter2@host/v1", "http://user:hunter2@host:port", "http://:hunter2@/"])
+def test_a_password_in_an_address_is_not_repeated(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_url("http://user:hunter2@host/v1")
+        parse_url(text)
     assert "hunter2" not in str(caught.value)
 
 
@@ -109,6 +112,21 @@ def test_a_file_that_holds_no_key_gets_a_sentence(content: bytes, tmp_path: Path
     file.write_bytes(content)
     with pytest.raises(BadInput, match="key"):
         find_key(str(file))
+
+
+def test_a_key_can_come_out_of_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, b"sesame\n")
+    assert find_key(str(pipe)) == "sesame"
+    os.close(writer)
+    # Nobody writes into it: that ends, too.
+    monkeypatch.setattr(address, "_PIPE_SECONDS", 0.05)
+    with pytest.raises(BadInput, match="is empty"):
+        find_key(str(pipe))
+    with pytest.raises(BadInput, match="is a pipe"):
+        parse_url("https://host", ca_file=str(pipe))
 
 
 def test_missing_files_get_a_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import trustme
 from gemma_backend.endpoint import http, probe
 from gemma_backend.endpoint.address import parse_url
 from gemma_backend.endpoint.probe import Offer, choose_model, offers, parse_models
-from gemma_backend.types import BadInput, Endpoint, EndpointError, ModelInfo, UsageError
+from gemma_backend.types import BadInput, Endpoint, EndpointError, GemmaError, ModelInfo, UsageError
 from stubs.openai_server import OpenAIServer
 
 
@@ -139,6 +139,19 @@ async def test_a_redirect_elsewhere_is_told_and_not_followed() -> None:
         sentence = await failure(parse_url(server.url, api_key="k"))
     assert "http://elsewhere.invalid/v1/models" in sentence
     assert "if you trust it" in sentence
+
+
+@pytest.mark.parametrize("target", ["http://[bad/v1/models", "http://127.0.0.1:port/v1/models"])
+async def test_a_redirect_to_no_address_is_told(target: str) -> None:
+    async with OpenAIServer(answers={"/v1/models": (307, {"Location": target}, b"")}) as server:
+        with pytest.raises(GemmaError, match="address"):
+            await offers(parse_url(server.url))
+
+
+@pytest.mark.parametrize("url", ["http://é..", "http://[v1.a]/v1"])
+async def test_a_host_that_is_no_name_is_told(url: str) -> None:
+    with pytest.raises(UsageError, match="host is malformed"):
+        await offers(parse_url(url))
 
 
 async def test_a_circle_of_redirects_ends() -> None:
