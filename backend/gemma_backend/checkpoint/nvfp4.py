@@ -15,7 +15,6 @@ GROUP = 16
 # Magnitudes of the eight codes; bit 3 is the sign.
 E2M1 = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0], np.float32)
 E2M1_MAX = 6.0
-E4M3_MAX = 448.0
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

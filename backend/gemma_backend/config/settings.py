@@ -16,24 +16,12 @@ from gemma_backend.config.paths import config_dir
 from gemma_backend.types.errors import UsageError
 
 PREFIX = "GEMMA_TUI_"
-FORMAT_VERSION = 1
 
 
 class Section(BaseModel):
     """A table of settings; unknown keys are an error, so that a slip of the pen is never silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EngineSettings(Section):
-    """How engines are started and stopped."""
-
-    start_timeout: float = Field(default=900.0, gt=0)
-    """Seconds to wait for an engine to become ready."""
-    stop_timeout: float = Field(default=10.0, gt=0)
-    """Seconds between asking an engine to stop and killing what is left of it."""
-    gpu: int | None = Field(default=None, ge=0)
-    """Index of the GPU to use, as nvidia-smi counts; without it the one with most free memory."""
 
 
 class ChatSettings(Section):
@@ -69,7 +57,6 @@ class Settings(Section):
     """Version of this file's format."""
     profile: str = "auto"
     """Profile to start; `auto` chooses by what the machine has."""
-    engine: EngineSettings = EngineSettings()
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
     profiles: dict[str, dict[str, Any]] = {}

@@ -44,11 +44,6 @@ def remember(endpoint: Endpoint, model: str = "") -> None:
     _write(kept[:KEPT])
 
 
-def forget(url: str) -> None:
-    """Take `url` out of the list."""
-    _write([entry for entry in recent() if entry.url != url])
-
-
 def _file() -> Path:
     return state_dir() / "endpoints.json"
 

@@ -82,17 +82,6 @@ def descendants(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def proportional(pid: int) -> int | None:
-    """Return the proportional set size (PSS) of one process in bytes; slow (the kernel walks all of its pages)."""
-    try:
-        for line in (PROC / str(pid) / "smaps_rollup").read_bytes().splitlines():
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
-
-
 def _resident(pid: int) -> tuple[int, int] | None:
     """Return the private and the shared resident bytes of one process."""
     try:
