@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from gemma_backend.endpoint.address import is_local
@@ -118,10 +118,10 @@ class Poller:
                 yield self._sample(reading, host, cards)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         finally:
-            for task in (scrape, machine):
-                if task is not None:
-                    task.cancel()
-                    await _ended(task)
+            left = [task for task in (scrape, machine) if task is not None]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     def _sample(self, reading: Reading | None, host: HostMemory | None, cards: tuple[GpuMemory, ...]) -> Sample:
         if reading is None:
@@ -185,8 +185,3 @@ def _client(endpoint: Endpoint) -> httpx2.AsyncClient:
     from gemma_backend.endpoint.http import client
 
     return client(endpoint)
-
-
-async def _ended(task: Awaitable[object]) -> None:
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
