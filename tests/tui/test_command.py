@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 
@@ -34,3 +35,15 @@ def test_one_sentence_and_nothing_fetched(words: list[str], code: int, hint: str
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not (tmp_path / "DATA").exists() or not any((tmp_path / "DATA").rglob("*.whl"))
+
+
+def test_a_theme_that_does_not_exist_is_told_on_a_terminal_given_back(tmp_path: Path) -> None:
+    (tmp_path / "CONFIG").mkdir()
+    (tmp_path / "CONFIG" / "config.toml").write_text('[ui]\ntheme = "gemma-drak"\n')
+    own = {f"GEMMA_TUI_{name}_DIR": str(tmp_path / name) for name in ("DATA", "STATE", "CACHE", "CONFIG", "LOG")}
+    words = [sys.executable, "-m", "gemma_tui", "--url", "http://127.0.0.1:9"]
+    command = pexpect.spawn(words[0], words[1:], env={**os.environ, **own, "TERM": "xterm-256color"}, timeout=60)
+    shown = command.read().decode()
+    command.close()
+    assert command.exitstatus == 2
+    assert "gemma-dark" in shown.rpartition("\x1b[?1049l")[2]

@@ -16,7 +16,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine
+from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine, UsageError
 from gemma_tui.tui.early import EarlyKeys
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
@@ -102,7 +102,11 @@ class GemmaApp(EarlyKeys):
     ) -> Self:
         """The app for what the command line and the person's settings ask for."""
         wanted = Wanted(url, api_key_file, ca_file, insecure, model, profile, yes)
-        return cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse)
+        app = cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse)
+        if theme is not None and theme not in app.available_themes:
+            names = ", ".join(sorted(app.available_themes))
+            raise UsageError(f"There is no theme {theme!r} (ui.theme): choose one of {names}.")
+        return app
 
     def run(self, **options: Any) -> int | None:
         """Run until the person leaves; the mouse is taken only where the settings say so."""

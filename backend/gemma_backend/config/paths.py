@@ -7,7 +7,13 @@ from pathlib import Path
 
 import platformdirs
 
+from gemma_backend.types.errors import EngineError
+
 APP = "gemma-tui"
+
+
+class FolderError(EngineError, OSError):
+    """A folder of ours cannot be made; also an OSError, for those who can do without the folder."""
 
 
 def _folder(kind: str, default: str) -> Path:
@@ -40,6 +46,12 @@ def log_dir() -> Path:
 
 
 def ensure(folder: Path) -> Path:
-    """Create `folder`, closed to other users, if it is not there, and return it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Create `folder`, closed to other users, if it is not there, and return it; FolderError where it cannot be."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(
+            f"The folder {folder} cannot be made ({error.strerror}): see to its permissions, or name others with "
+            "GEMMA_TUI_DATA_DIR, GEMMA_TUI_STATE_DIR, GEMMA_TUI_CACHE_DIR and GEMMA_TUI_LOG_DIR."
+        ) from None
     return folder
