@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import sys
-import tempfile
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image, ImageDraw
 from textual import events
 from textual.pilot import Pilot
 
+from gemma_assets import path as asset
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Wanted
 
@@ -41,25 +38,7 @@ def save(app: GemmaApp, path: Path) -> None:
     print(path)
 
 
-def draw_picture(path: Path) -> None:
-    """A red ball on a green field under a blue sky: something a small model can say something about."""
-    image = Image.new("RGB", (320, 240), "#7db7f0")
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 160, 320, 240), fill="#4f9d45")
-    draw.ellipse((110, 90, 210, 190), fill="#d8343a")
-    image.save(path)
-
-
-def play_tone(path: Path) -> None:
-    """Two seconds of a tone that swells and fades."""
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
-        for index in range(32_000):
-            loudness = math.sin(math.pi * index / 32_000) * (0.6 + 0.4 * math.sin(index / 900))
-            file.writeframesraw(int(12_000 * loudness * math.sin(index / 6)).to_bytes(2, "little", signed=True))
-
-
-async def make(wanted: Wanted, out: Path, prompt: str) -> None:
+async def make(wanted: Wanted, out: Path) -> None:
     """Run the program once through what it can do."""
     app = GemmaApp(wanted)
     main = app.main
@@ -74,17 +53,17 @@ async def make(wanted: Wanted, out: Path, prompt: str) -> None:
             await until(pilot, lambda: main.conversation.answering)
             await until(pilot, lambda: not main.conversation.answering and not main.conversation.waiting)
 
-        with tempfile.TemporaryDirectory() as folder:
-            picture, clip = Path(folder) / "ball.png", Path(folder) / "tone.wav"
-            draw_picture(picture)
-            play_tone(clip)
-            await say(prompt)
-            main.composer.post_message(events.Paste(str(picture)))
+        async def drop(path: Path) -> None:
+            main.composer.post_message(events.Paste(str(path)))
             await until(pilot, lambda: main.chips.chips and main.chips.chips[0].part)
-            await say("What is in the picture?")
-            main.composer.post_message(events.Paste(str(clip)))
-            await until(pilot, lambda: main.chips.chips and main.chips.chips[0].part)
-            await pilot.press(*"And what do you hear?")
+
+        await say("What can you do?")
+        await drop(asset("samples", "scene.png"))
+        await say("What is in the picture?")
+        await drop(asset("samples", "words.wav"))
+        await say("What do you hear?")
+        await drop(asset("samples", "scene.png"))
+        await pilot.press(*"And where is the star?")
         # The dashboard's courses are worth a look once they have some length.
         for _ in range(12):
             await pilot.pause(1.0)
@@ -95,7 +74,7 @@ async def make(wanted: Wanted, out: Path, prompt: str) -> None:
         app.theme = "gemma-dark"
 
         await pilot.press("f2")
-        main.pad.put(prompt)
+        main.pad.put("Once upon a time")
         await pilot.press("ctrl+g")
         await until(pilot, lambda: main.conversation.answering)
         await until(pilot, lambda: not main.conversation.answering)
@@ -109,12 +88,11 @@ def run() -> int:
     """Make every picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="an endpoint to use instead of the pocket checkpoint")
-    parser.add_argument("--prompt", default="Once upon a time", help="what to begin with")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = Wanted(url=args.url) if args.url else Wanted(profile="pocket")
-    asyncio.run(make(wanted, args.out, args.prompt))
+    asyncio.run(make(wanted, args.out))
     return 0
 
 
