@@ -88,7 +88,7 @@ async def _start(profile: Profile) -> int:
     await engine.start()
     try:
         async for event in engine.events():
-            if isinstance(event, PhaseChanged):
+            if isinstance(event, PhaseChanged) and not engine.reused:
                 print(clean(f"{event.phase.name} {event.phase.detail}", keep_newlines=False).rstrip(), file=sys.stderr)
             elif isinstance(event, EngineFailed):
                 raise EngineError(event.failure.sentence(), event.failure)
