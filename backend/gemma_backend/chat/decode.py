@@ -83,7 +83,8 @@ class ReplyReader:
     """Reads one streamed reply of `/v1/chat/completions` or `/v1/completions`.
 
     `reason` is the server's reason for the end once it is known, `done` is true after the stream's own end mark, and
-    `problem` tells in the middle of a sentence ("sent ...") why the reply cannot be read on.
+    `problem` tells in the middle of a sentence ("sent ...") why the reply cannot be read on; with `refused` that is
+    what the server itself said.
     """
 
     def __init__(self) -> None:
@@ -92,6 +93,7 @@ class ReplyReader:
         self.reason: str | None = None
         self.done = False
         self.problem: str | None = None
+        self.refused = False
         self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> list[Delta | Usage]:
@@ -140,6 +142,7 @@ class ReplyReader:
             return
         if chunk.error is not None or chunk.object == "error":
             message = server_message({"error": chunk.error or chunk.message})
+            self.refused = True
             self.problem = f"broke the reply off with an error: {message or 'it did not say which'}"
             return
         if chunk.usage is not None:

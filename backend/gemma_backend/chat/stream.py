@@ -249,11 +249,16 @@ async def _reply(
     for event in reader.finish():
         yield event
     if reader.problem:
-        yield Failed(f"{where} {reader.problem}.".replace("..", "."))
+        yield Failed(_told(where, reader.problem))
     elif reader.done or reader.reason is not None:
         yield Finished(reader.reason or "stop", ttft, time.monotonic() - begun)
     else:
         yield Failed(broken or f"{where} ended the connection in mid-reply; what came until then is kept.")
+
+
+def _told(where: str, problem: str) -> str:
+    # What a server says may end its own sentence.
+    return f"{where} {problem}" if problem.endswith((".", "!", "?", "…")) else f"{where} {problem}."
 
 
 async def _whole(
@@ -272,8 +277,8 @@ async def _whole(
         return
     reader = ReplyReader()
     events = reader.whole(bytes(body)) if body[:1] == b"{" else []
-    if reader.problem and events == [] and "error" in reader.problem:
-        yield Failed(f"{place(endpoint)} {reader.problem}.")
+    if reader.refused:
+        yield Failed(_told(place(endpoint), reader.problem or ""))
     elif not reader.done or reader.reason is None:
         yield Failed(f"{place(endpoint)} is no OpenAI server: it answered a prompt with something that is no reply.")
     else:

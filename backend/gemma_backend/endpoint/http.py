@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from gemma_backend.endpoint.address import EXAMPLE, is_local
 from gemma_backend.types import BadInput, Endpoint, UsageError
 
 CONNECT_SECONDS = 10.0
+# Clients read the body of a refusal whole; a sentence is made of its first few hundred characters.
+REFUSAL_BYTES = 64 << 10
 
 
 def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.AsyncClient:
@@ -25,7 +28,7 @@ def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.A
         return httpx2.AsyncClient(
             base_url=endpoint.base_url,
             headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
-            transport=httpx2.AsyncHTTPTransport(
+            transport=_Transport(
                 verify=_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
             ),
             timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
@@ -34,6 +37,32 @@ def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.A
         )
     except httpx2.InvalidURL:
         raise UsageError(f"{endpoint.base_url} is no address: its host is malformed; write it {EXAMPLE}.") from None
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    """HTTP as ever, but a refusal's body ends after REFUSAL_BYTES however much the server sends."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if response.status_code >= 300 and isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _Start(response.stream)
+        return response
+
+
+class _Start(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = REFUSAL_BYTES
+        async for part in self._stream:
+            yield part[:left]
+            left -= len(part)
+            if left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext:

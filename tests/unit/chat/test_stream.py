@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -260,6 +260,38 @@ async def test_refusals_get_a_sentence(status: int, body: bytes, code: int, hint
     assert isinstance(last, Failed)
     assert hint in last.message
     assert last.exit_code == code
+
+
+async def test_a_refusal_without_end_is_cut_short() -> None:
+    sent = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\n\r\n")
+        with suppress(ConnectionError):
+            while sent < 1 << 28:
+                writer.write(b"no " * 10_000)
+                await writer.drain()
+                sent += 30_000
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listening:
+        host, port = listening.sockets[0].getsockname()
+        last = (await chat(parse_url(f"http://{host}:{port}")))[-1]
+    assert isinstance(last, Failed)
+    assert "look into its log" in last.message
+    assert sent < 1 << 26
+
+
+@pytest.mark.parametrize("said", ["Try later.", "still loading..."])
+async def test_a_servers_own_sentence_is_left_as_it_is(said: str) -> None:
+    for type_, body in (("text/event-stream", b'data: {"error": "%s"}\n\n'), ("application/json", b'{"error": "%s"}')):
+        async with OpenAIServer() as server:
+            server.answers = {"/v1/chat/completions": (200, {"Content-Type": type_}, body % said.encode())}
+            last = (await chat(parse_url(server.url)))[-1]
+        assert isinstance(last, Failed)
+        assert last.message.endswith(f"with an error: {said}")
 
 
 async def test_a_prompt_is_not_sent_on_to_another_address() -> None:
