@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -35,8 +35,16 @@ WIDE = 100
 TICK_SECONDS = 0.25
 
 
+class Frame(Vertical):
+    """Holds others and is covered by them: left blank, it costs nothing each time one of them is drawn."""
+
+    BLANK = True
+
+
 class MainScreen(Screen[None]):
     """Where a person talks to the model."""
+
+    BLANK = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop the reply", show=False),
@@ -64,7 +72,7 @@ class MainScreen(Screen[None]):
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
         self.dashboard = Dashboard(id="dashboard")
-        self.stage = Vertical(self.transcript, self.pad, id="stage")
+        self.stage = Frame(self.transcript, self.pad, id="stage")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
         self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
         self._board = board
@@ -85,7 +93,7 @@ class MainScreen(Screen[None]):
         return self.app.theme_variables.get("background", "#000000")[:7]
 
     def compose(self) -> ComposeResult:
-        with Container(id="body"):
+        with Frame(id="body"):
             with Vertical(id="talk"):
                 yield self.stage
                 yield self.start_view
