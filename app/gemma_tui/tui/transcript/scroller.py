@@ -67,28 +67,36 @@ class Scroller(ScrollView, can_focus=True):
         self.draw()
 
     def action_previous_turn(self) -> None:
+        """Go to the start of this turn, or of the one before."""
         self.jump_turn(-1)
 
     def action_next_turn(self) -> None:
+        """Go to the start of the next turn."""
         self.jump_turn(1)
 
     def action_scroll_up(self) -> None:
+        """Scroll up by a row."""
         self.scroll_rows(-1)
 
     def action_scroll_down(self) -> None:
+        """Scroll down by a row."""
         self.scroll_rows(1)
 
     def action_page_up(self) -> None:
+        """Scroll up by a screen, less two rows."""
         self.scroll_rows(2 - self.size.height)
 
     def action_page_down(self) -> None:
+        """Scroll down by a screen, less two rows."""
         self.scroll_rows(self.size.height - 2)
 
     def action_scroll_home(self) -> None:
+        """Go to the beginning."""
         self.window.jump(0)
         self.draw()
 
     def action_scroll_end(self) -> None:
+        """Go to the end and follow it."""
         self.follow_end()
 
     # -- scrolling by others

@@ -261,6 +261,7 @@ class Transcript(Scroller):
             self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "code"))
 
     def action_copy_code(self) -> None:
+        """Copy the lowest code block on screen."""
         code = last_code(self.document, self._rows)
         if code is not None:
             self.post_message(self.CopyRequested(code, "code"))
