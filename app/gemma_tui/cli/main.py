@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from gemma_tui import __version__
 
@@ -71,24 +73,43 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `gemma-tui` with `argv` (default: this process's) and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words == ["--version"]:
-        print(f"gemma-tui {__version__}")
-        return 0
+    # Started with `>&-` there is no stream at all; what would be written goes nowhere then.
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
     try:
+        if words == ["--version"]:
+            print(f"gemma-tui {__version__}", flush=True)
+            return 0
         parser = build_parser(words)
         args = parser.parse_args(words, Given())
         for name in args.useless():
             parser.error(f"--{name.replace('_', '-')} does nothing for {args.command}: leave it out")
         module = COMMANDS[args.command][0] if args.command else SCREEN
-        return int(importlib.import_module(module).run(args))
+        code = int(importlib.import_module(module).run(args))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; point it elsewhere so that the interpreter's last flush is silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone.
+        _redirect()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # Else the interpreter's last flush would fail once more, with a traceback.
+            _redirect()
         return report(error)
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _redirect() -> None:
+    """Point standard output elsewhere, so that the interpreter's last flush is silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: Exception) -> int:
@@ -99,6 +120,9 @@ def report(error: Exception) -> int:
     if isinstance(error, GemmaError):
         print(f"gemma-tui: {clean(str(error))}", file=sys.stderr)
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print("gemma-tui: The disk is full: free some space and try again.", file=sys.stderr)
+        return 5
     from gemma_backend.config.log import log_bug
 
     path = log_bug(error)

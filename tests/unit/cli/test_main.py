@@ -119,6 +119,25 @@ def test_a_bug_leaves_a_report_without_values(tmp_path: Path, monkeypatch: pytes
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gemma_tui", "config", "show"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 5
+    assert "disk is full" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_without_standard_output_a_command_still_ends_well() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m gemma_tui config show >&-"],
+        stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_config_show_says_where_values_come_from(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[chat]\nseed = 4\n")
     done = run("config", "show", "--json", GEMMA_TUI_CONFIG_DIR=str(tmp_path), GEMMA_TUI_PROFILE="cpu")
