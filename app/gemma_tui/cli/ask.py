@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask, stream the reply, and return the exit code; raises GemmaError with what a person can do."""
     import asyncio
 
+    from gemma_backend.config.settings import load
     from gemma_backend.types import Sampling, UsageError
 
     if args.url is not None and args.profile:
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     prompt = _prompt(args)
     parts = _media(args)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed, stop=tuple(args.stop))
-    return asyncio.run(_ask(args, prompt, parts, sampling))
+    # Questions and installations come before the loop, in which the first Ctrl-C would not reach them.
+    session = _session(args, load({"profile": args.profile}).settings)
+    return asyncio.run(_ask(session, args, prompt, parts, sampling))
 
 
 def _prompt(args: argparse.Namespace) -> str:
@@ -109,12 +112,9 @@ def _media(args: argparse.Namespace) -> list[Part]:
     return parts
 
 
-async def _ask(args: argparse.Namespace, prompt: str, parts: list[Part], sampling: Sampling) -> int:
-    from gemma_backend.config.settings import load
+async def _ask(session: Session, args: argparse.Namespace, prompt: str, parts: list[Part], sampling: Sampling) -> int:
     from gemma_backend.types import TextPart
 
-    settings = load({"profile": args.profile}).settings
-    session = _session(args, settings)
     try:
         await session.start()
         await _until_ready(session)
@@ -133,6 +133,7 @@ async def _ask(args: argparse.Namespace, prompt: str, parts: list[Part], samplin
 
 def _session(args: argparse.Namespace, settings: Settings) -> Session:
     from gemma_backend.endpoint.address import find_key, key_warning, parse_url
+    from gemma_backend.session.choose import chosen_profile
     from gemma_backend.session.session import Session
     from gemma_backend.types import UsageError
 
@@ -143,27 +144,15 @@ def _session(args: argparse.Namespace, settings: Settings) -> Session:
         if warning := key_warning(endpoint):
             print(f"gemma-tui: {warning}", file=sys.stderr)
         return Session.for_endpoint(endpoint, args.model, settings)
-    profile = _profile(settings)
+    profile, why = chosen_profile(settings.profile)
+    if why and sys.stderr.isatty():
+        print(f"gemma-tui: {why}", file=sys.stderr)
+    for flag in ("api_key_file", "ca_file", "insecure", *(() if profile.url else ("model",))):
+        if getattr(args, flag):
+            raise UsageError(f"--{flag.replace('_', '-')} goes with --url: give the address of the server, too.")
     if profile.url is None:
-        for flag in ("model", "api_key_file", "ca_file", "insecure"):
-            if getattr(args, flag):
-                raise UsageError(f"--{flag.replace('_', '-')} goes with --url: give the address of the server, too.")
         _check_runtime(profile, args)
     return Session.for_profile(profile, settings, args.model)
-
-
-def _profile(settings: Settings) -> Profile:
-    from gemma_backend.config.profiles import load_profile
-
-    if settings.profile != "auto":
-        return load_profile(settings.profile)
-    from gemma_backend.metrics.gpu import gpus
-    from gemma_backend.session.choose import default_profile
-
-    name, why = default_profile(gpus())
-    if sys.stderr.isatty():
-        print(f"gemma-tui: {why}", file=sys.stderr)
-    return load_profile(name)
 
 
 def _check_runtime(profile: Profile, args: argparse.Namespace) -> None:

@@ -100,15 +100,12 @@ def _ui_settings() -> UiSettings | None:
 
 def _check_runtime(profile_name: str | None) -> None:
     """Raise EngineError with the command that installs what is missing; nothing is fetched here."""
-    from gemma_backend.config.profiles import load_profile
     from gemma_backend.config.settings import load
-    from gemma_backend.metrics.gpu import gpus
     from gemma_backend.runtime.find import find
-    from gemma_backend.session.choose import default_profile
+    from gemma_backend.session.choose import chosen_profile
     from gemma_backend.types import EngineError
 
-    name = load({"profile": profile_name}).settings.profile
-    profile = load_profile(default_profile(gpus())[0] if name == "auto" else name)
+    profile, _ = chosen_profile(load({"profile": profile_name}).settings.profile)
     if profile.url is None and find(profile.runtime) is None:
         device = "cuda" if profile.runtime == "cuda" else "cpu"
         raise EngineError(f"nothing is set up yet; run `gemma-tui engine install --runtime {device}`")

@@ -13,12 +13,12 @@ from typing import Literal
 
 from gemma_backend.checkpoint.locate import locate
 from gemma_backend.config import paths
-from gemma_backend.config.profiles import Profile, load_profile
+from gemma_backend.config.profiles import Profile
 from gemma_backend.config.settings import Settings
 from gemma_backend.metrics.gpu import gpus
 from gemma_backend.metrics.host import host_memory
 from gemma_backend.runtime.find import find, list_runtimes
-from gemma_backend.session.choose import default_profile
+from gemma_backend.session.choose import chosen_profile
 from gemma_backend.types import GemmaError
 
 Verdict = Literal["ok", "note", "missing"]
@@ -104,12 +104,8 @@ def _runtimes(_: Settings) -> Iterator[Finding]:
 
 
 def _profile(settings: Settings) -> Iterator[Finding]:
-    if settings.profile == "auto":
-        name, why = default_profile(gpus())
-    else:
-        name, why = settings.profile, "It was asked for."
-    profile = load_profile(name)
-    yield Finding("profile", "ok", f"{name}. {why}")
+    profile, why = chosen_profile(settings.profile)
+    yield Finding("profile", "ok", f"{profile.name}. {why or 'It was asked for.'}")
     if profile.url is not None:
         return
     if find(profile.runtime) is None:

@@ -1,9 +1,10 @@
-"""Which profile to start on a machine where nobody has chosen one."""
+"""Which profile to start: the one that was chosen, or on a machine where nobody has chosen one, the one that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gemma_backend.config.profiles import Profile, load_profile
 from gemma_backend.types import GpuMemory
 
 GIB = 1 << 30
@@ -11,6 +12,19 @@ GIB = 1 << 30
 WORKSTATION_FREE = 12 * GIB
 # vLLM's Marlin kernels, which NVFP4 weights run on before Blackwell, start with Turing.
 MARLIN_CAPABILITY = (7, 5)
+
+
+def chosen_profile(name: str) -> tuple[Profile, str]:
+    """Return the profile `name`, for `auto` the machine's default, and why in a sentence ("" where it was asked for).
+
+    Looking at the GPUs takes some milliseconds. Raises UsageError for a profile that does not exist.
+    """
+    if name != "auto":
+        return load_profile(name), ""
+    from gemma_backend.metrics.gpu import gpus
+
+    name, why = default_profile(gpus())
+    return load_profile(name), why
 
 
 def default_profile(gpus: Sequence[GpuMemory]) -> tuple[str, str]:
