@@ -16,6 +16,7 @@ TEXTS = st.text(alphabet=st.sampled_from("ab  cdé-\u00a0日本語。、한👍�
 @settings(max_examples=600, deadline=None)
 @example("a" * 9 + " " + "b" * 9, 4, True)
 @example("  indented text", 6, True)
+@example("\u200d\u200daaa", 2, False)
 def test_rows_and_what_was_dropped_are_the_text(text: str, width: int, words: bool) -> None:
     rebuilt = ""
     for start, end, dropped in break_lines(text, width, words=words):

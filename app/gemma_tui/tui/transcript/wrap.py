@@ -91,7 +91,9 @@ def _break_general(text: str, width: int, words: bool) -> Iterator[Break]:
             if size <= width:
                 cells, end = size, after
             else:
-                for first, last, span in split_graphemes(piece)[0]:
+                for first, last, _ in split_graphemes(piece)[0]:
+                    # A joiner with nothing before it is counted differently by the function that splits.
+                    span = cell_len(piece[first:last])
                     if cells + span > width and end > start:
                         yield Break(start, end, "")
                         start, cells = position + first, 0
