@@ -37,6 +37,7 @@ async def test_dropped_files_become_chips_and_are_sent(server: OpenAIServer, pic
         await ready(pilot)
         app.main.composer.post_message(events.Paste(f"'{picture}' '{clip}'"))
         await until(pilot, lambda: [chip.part is not None for chip in app.main.chips.chips] == [True, True])
+        await until(pilot, lambda: "64 × 32" in screen_text(app) and "1.0 s" in screen_text(app))
         shown = screen_text(app)
         assert "a red [square].png" in shown
         assert "64 × 32" in shown
@@ -65,7 +66,8 @@ async def test_a_chip_is_removed_by_key_and_by_click(server: OpenAIServer, pictu
         app.main.composer.post_message(events.Paste(f"'{picture}' '{clip}'"))
         await until(pilot, lambda: [chip.part is not None for chip in app.main.chips.chips] == [True, True])
         await pilot.press("backspace")
-        assert [chip.name for chip in app.main.chips.chips] == [picture.name]
+        await until(pilot, lambda: [chip.name for chip in app.main.chips.chips] == [picture.name])
+        await until(pilot, lambda: "×" in screen_text(app) and "tone.wav" not in screen_text(app))
         row = screen_text(app).split("\n")[app.main.chips.region.y]
         await pilot.click(app.main.chips, offset=(row.index("×") - app.main.chips.region.x, 0))
         assert not app.main.chips.chips
@@ -95,8 +97,7 @@ async def test_a_long_paste_is_a_chip_and_goes_along_whole(server: OpenAIServer)
     async with app.run_test() as pilot:
         await ready(pilot)
         app.main.composer.post_message(events.Paste(text.replace("\n", "\r")))
-        await until(pilot, lambda: app.main.chips.chips)
-        assert "20,000 lines" in screen_text(app)
+        await until(pilot, lambda: app.main.chips.chips and "20,000 lines" in screen_text(app))
         await pilot.press(*"sum up", "enter")
         await until(pilot, lambda: server.finished == 1)
         await idle(pilot)

@@ -24,7 +24,7 @@ async def test_a_message_is_answered(server: OpenAIServer) -> None:
         await pilot.press(*"Hi you", "enter")
         await idle(pilot)
         assert said(app) == [("user", "Hi you"), ("assistant", "Hello **there**.")]
-        assert "Hello there." in screen_text(app)
+        await until(pilot, lambda: "Hello there." in screen_text(app))
         assert app.main.composer.text == ""
         assert "context" in app.main.status.words()
     assert len(prompts(server)) == 1
@@ -43,12 +43,12 @@ async def test_what_is_typed_before_the_engine_is_ready_is_kept_and_sent(server:
         await pilot.press(*"one", "enter", *"two", "enter")
         await until(pilot, lambda: len(app.main.conversation.waiting) == 2)
         assert "2 queued" in app.main.status.words()
-        assert "kept, and sent when the engine is ready" in screen_text(app)
+        await until(pilot, lambda: "kept, and sent when the engine is ready" in screen_text(app))
         assert not prompts(server)
         gate.set()
         await until(pilot, lambda: len(prompts(server)) == 2)
         await idle(pilot)
-        assert "kept, and sent" not in screen_text(app)
+        await until(pilot, lambda: "kept, and sent" not in screen_text(app))
         assert [role for role, _ in said(app)].count("assistant") == 2
     assert [message["messages"][-1]["content"] for message in prompts(server)] == ["one", "two"]
 
@@ -63,7 +63,7 @@ async def test_escape_stops_the_reply_at_the_server(server: OpenAIServer) -> Non
         await pilot.press("escape")
         await until(pilot, lambda: server.running == 0)
         await idle(pilot)
-        assert "Stopped." in screen_text(app)
+        await until(pilot, lambda: "Stopped." in screen_text(app))
     assert server.aborted == 1
 
 
@@ -87,7 +87,7 @@ async def test_a_cut_connection_keeps_what_came_and_can_be_asked_again(server: O
         await pilot.press(*"count", "enter")
         await until(pilot, lambda: app.main.conversation.unanswered)
         assert said(app)[1][1].startswith("one two")
-        assert "Ctrl+R asks again" in " ".join(screen_text(app).split())
+        await until(pilot, lambda: "Ctrl+R asks again" in " ".join(screen_text(app).split()))
         server.reply = Reply("all five")
         await pilot.press("ctrl+r")
         await until(pilot, lambda: said(app)[-1][1] == "all five")
@@ -173,8 +173,7 @@ async def test_typing_finds_the_message_wherever_the_focus_is(server: OpenAIServ
         await idle(pilot)
         app.main.transcript.focus()
         await pilot.press("k")
-        assert app.main.composer.text == "k"
-        assert app.main.composer.has_focus
+        await until(pilot, lambda: app.main.composer.text == "k" and app.main.composer.has_focus)
         app.main.transcript.focus()
         await pilot.pause()
         app.screen._forward_event(events.Paste("pasted"))

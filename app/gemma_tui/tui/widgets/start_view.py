@@ -117,7 +117,8 @@ class StartView(Widget):
         if self.has_class("-compact"):
             return now[-height:]
         head: list[Line] = [[(fit(self._title, width), "title")]]
-        head += [[(text, "muted")] for text in wrap(self._subtitle, width)[:3]]
+        if self._subtitle:
+            head += [[(text, "muted")] for text in wrap(self._subtitle, width)[:3]]
         head.append([])
         tips = [[], *([(f"{key:<7}", "now"), (fit(text, width - 7), "muted")] for key, text in _TIPS)]
         if self._state == "ready":
