@@ -119,20 +119,21 @@ class Checkpoint:
 def read_header(path: Path) -> dict[str, Tensor]:
     """Tensors of one safetensors file by name. BadInput, in a sentence, for a file that is none or is damaged."""
     try:
-        size = path.stat().st_size
+        size = path.stat().st_size if path.is_file() else 0
+        if size < 8:
+            raise BadInput(f"{path} is cut off or no safetensors file: copy or download it again.")
         with path.open("rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else MAX_HEADER + 1
+            length = struct.unpack("<Q", file.read(8))[0]
             if length > min(MAX_HEADER, size - 8):
                 raise BadInput(f"{path} is cut off or no safetensors file: copy or download it again.")
             raw = json.loads(file.read(length))
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"The header of {path} is damaged: copy or download the file again.") from error
     try:
         made = {name: _tensor(path, name, entry, 8 + length) for name, entry in raw.items() if name != "__metadata__"}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise BadInput(f"The header of {path} is damaged ({error}): copy or download the file again.") from error
     if max((tensor.stop for tensor in made.values()), default=0) > size:
         raise BadInput(f"{path} is cut off: copy or download it again.")
@@ -156,7 +157,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         config = json.loads(config_file.read_text("utf-8"))
     except FileNotFoundError:
         raise BadInput(f"{folder} holds no config.json, so it is no checkpoint: give the folder that has it.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{config_file} can't be read as JSON: copy or download the checkpoint again.") from error
     if not isinstance(config, dict):
         raise BadInput(f"{config_file} holds no JSON object: copy or download the checkpoint again.")
@@ -178,5 +179,5 @@ def _named_by_index(folder: Path) -> set[str]:
         return set()
     try:
         return set(json.loads(path.read_text("utf-8"))["weight_map"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{path} is damaged: copy or download the checkpoint again.") from error

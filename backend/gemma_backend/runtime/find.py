@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -96,7 +97,11 @@ def _managed(path: Path) -> Runtime | None:
 
 
 def _given(path: Path) -> Runtime:
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be looked at ({error.strerror}); make it readable, or give another.") from None
+    if not there:
         raise UsageError(f"There is no {path}; give the path of a Python, of its environment or of a vllm command.")
     python = _python_of(path)
     runtime = _of_python(python, str(path)) if python is not None else None
@@ -106,9 +111,14 @@ def _given(path: Path) -> Runtime:
 
 
 def _python_of(path: Path) -> Path | None:
-    """The Python that a path means: itself, an environment's, or the one a command's first line names."""
+    """The Python that a path means: itself, an environment's, or the one a command's first line names.
+
+    None where there is none, or it may not be read.
+    """
     if path.is_dir():
         return next((p for p in (path / "bin" / "python", path / "bin" / "python3") if p.exists()), None)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return None
     with path.open("rb") as file:
         first = file.readline(512)
     if not first.startswith(b"#!"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def _header(entry: object) -> bytes:
         _header({"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}),
         _header({"dtype": "F32", "shape": [-2, -1], "data_offsets": [0, 8]}),
         _header({"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}),
+        _header({"dtype": "F32", "shape": [float("inf")], "data_offsets": [0, 8]}),
+        struct.pack("<Q", 100_000) + b"[" * 100_000,
     ],
 )
 def test_a_damaged_file_gets_one_sentence(tmp_path: Path, data: bytes) -> None:
@@ -85,6 +88,12 @@ def test_a_damaged_file_gets_one_sentence(tmp_path: Path, data: bytes) -> None:
         read_header(path)
     assert "again" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_no_weights_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(BadInput, match="no safetensors file"):
+        read_header(tmp_path / "model.safetensors")
 
 
 def test_folders_that_are_no_checkpoint(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import venv
 from pathlib import Path
@@ -101,5 +102,8 @@ def test_paths_without_vllm_and_unknown_words_are_told(tmp_path: Path) -> None:
         find.find("path:/nowhere")
     with pytest.raises(EngineError, match="has no vLLM"):
         find.find(f"path:{tmp_path}")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(EngineError, match="has no vLLM"):
+        find.find(f"path:{tmp_path / 'pipe'}")
     with pytest.raises(UsageError, match="cpu, cuda, quantize, auto"):
         find.find("gpu")
