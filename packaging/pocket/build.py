@@ -22,6 +22,7 @@ from gemma_assets import path as asset
 from gemma_backend.quantize.tools import find_tools
 
 NAME = "pocket-bf16"
+CARD = Path(__file__).with_name("card.md")
 
 
 def random_weights(python: Path, folder: Path, seed: int = 0) -> None:
@@ -36,6 +37,13 @@ def quantise(source: Path, target: Path, python: Path) -> None:
     """Run the program's own command, as anybody would."""
     command = [sys.executable, "-m", "gemma_tui", "quantize", str(source), str(target), "--python", str(python)]
     subprocess.run(command, check=True)
+
+
+def introduce(folder: Path) -> None:
+    """Put what the trained checkpoint is and how well it does before what `quantize` wrote about its making."""
+    readme = folder / "README.md"
+    front, making = readme.read_text("utf-8").split("# ", 1)
+    readme.write_text(f"{front}{CARD.read_text('utf-8')}\n## How it was quantised: {making}", "utf-8")
 
 
 def main() -> None:
@@ -60,6 +68,8 @@ def main() -> None:
             shutil.copytree(options.source, source)
         made = Path(scratch) / "made"
         quantise(source, made, python)
+        if options.source is not None:
+            introduce(made)
         target = options.target or asset("pocket")
         if options.target is None:
             shutil.rmtree(target, ignore_errors=True)

@@ -188,9 +188,6 @@ def train(options: argparse.Namespace) -> None:
         weights.load(made, options.resume)
     made.to(device)
     pocket = Pocket(made)
-    kept = options.resume / "compiled.bin" if options.resume else None
-    if options.compile and kept and kept.exists():
-        torch.compiler.load_cache_artifacts(kept.read_bytes())
     scales = fakequant.prepare(made) if options.quantised else []
     mel = Mel(model.feature_extractor()).to(device)
     coder = talk.Coder(Tokenizer.from_file(str(options.data / "tokenizer.json")))
@@ -276,8 +273,6 @@ def train(options: argparse.Namespace) -> None:
         result["exam with rounded activations"] = exam.marks(pocket, mel)
     print(json.dumps(result), flush=True)
     weights.save(made, options.out)
-    if options.compile and (artifacts := torch.compiler.save_cache_artifacts()):
-        (options.out / "compiled.bin").write_bytes(artifacts[0])
     (options.out / f"log-{options.stage}.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in [*log, result]), "utf-8"
     )
