@@ -36,18 +36,20 @@ def add_command_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_profile(name: str | None) -> Profile:
-    """The profile of that name, else that of the settings, else by the machine."""
-    from gemma_backend.config.profiles import load_profile
+    """The profile of that name, else that of the settings, else by the machine; UsageError if it runs no engine."""
     from gemma_backend.config.settings import load
+    from gemma_backend.session.choose import chosen_profile as choose
+    from gemma_backend.types import UsageError
 
-    wanted = load({"profile": name}).settings.profile
-    if wanted == "auto":
-        from gemma_backend.metrics.gpu import gpus
-        from gemma_backend.session.choose import default_profile
-
-        wanted, why = default_profile(gpus())
-        print(f"Profile {wanted}: {why}", file=sys.stderr)
-    return load_profile(wanted)
+    profile, why = choose(load({"profile": name}).settings.profile)
+    if profile.url is not None:
+        raise UsageError(
+            f"The profile {profile.name} is a server elsewhere ({profile.url}), which needs no engine here: give "
+            "another with --profile."
+        )
+    if why:
+        print(f"Profile {profile.name}: {why}", file=sys.stderr)
+    return profile
 
 
 def found_runtime(profile: Profile) -> Runtime:
@@ -57,11 +59,9 @@ def found_runtime(profile: Profile) -> Runtime:
 
     runtime = find(profile.runtime)
     if runtime is None:
-        device = profile.runtime if profile.runtime in ("cpu", "cuda") else "cpu"
-        raise EngineError(
-            f"The {device} runtime that profile {profile.name} runs on is not installed: "
-            f"run `gemma-tui engine install --runtime {device}`."
-        )
+        from gemma_backend.session.session import missing_runtime
+
+        raise EngineError(missing_runtime(profile))
     return runtime
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,21 @@ def test_config_show_says_where_values_come_from(tmp_path: Path) -> None:
     assert shown["profile"] == {"value": "cpu", "source": "environment GEMMA_TUI_PROFILE"}
     lines = run("config", "show", GEMMA_TUI_CONFIG_DIR=str(tmp_path)).stdout.splitlines()
     assert any(line.split() == ["chat.temperature", "-", "default"] for line in lines)
+
+
+@pytest.mark.parametrize("words", [["serve", "--port", "0"], ["engine", "start", "--detach"], ["engine", "command"]])
+def test_a_profile_elsewhere_starts_no_engine(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[profiles.mine]\nurl = "http://127.0.0.1:9"\n')
+    words = [word if word != "0" else str(free_port()) for word in words]
+    done = run(*words, "--profile", "mine", GEMMA_TUI_CONFIG_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert "server elsewhere" in done.stderr and done.stderr.count("\n") == 1
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def test_config_mistake_is_one_sentence(tmp_path: Path) -> None:
