@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +34,9 @@ async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
 
 
 def save(app: GemmaApp, path: Path) -> None:
-    """Write what is on screen as an SVG."""
-    path.write_text(app.export_screenshot(title="gemma-tui"), encoding="utf-8")
+    """Write what is on screen as an SVG that fetches nothing: the font is whatever monospace the reader has."""
+    picture = re.sub(r"@font-face\s*{[^}]*}", "", app.export_screenshot(title="gemma-tui"))
+    path.write_text(picture.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
     print(path)
 
 
