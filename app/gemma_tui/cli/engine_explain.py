@@ -6,6 +6,13 @@ import argparse
 import codecs
 import json
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gemma_backend.engine.explain import Explanation
+
+# A debug log of a day; what lies beyond says nothing new about a start.
+_LOG_BYTES = 256 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the log says; the exit code is 0 also for the log of a failed start."""
-    from gemma_backend.engine.explain import Explanation, explain
+    import dataclasses
 
-    explanation: Explanation = explain(_text(args.log), exit_code=args.exit_code)
+    from gemma_backend.engine.explain import explain
+
+    explanation = explain(_text(args.log), exit_code=args.exit_code)
     if args.json:
-        print(json.dumps(_plain(explanation), indent=2))
+        print(json.dumps(dataclasses.asdict(explanation), indent=2))
     else:
         _show(explanation)
     return 0
@@ -35,7 +44,11 @@ def _text(name: str) -> str:
     if not name:
         raise BadInput("no log is named: give the path of a file, or - for standard input.")
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        if name == "-":
+            data = sys.stdin.buffer.read(_LOG_BYTES) if sys.stdin is not None else b""
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_LOG_BYTES)
     except OSError as error:
         raise BadInput(f"the log {name} cannot be read: {error.strerror}. Give the path of a file, or -.") from None
     # PowerShell saves what a program writes as UTF-16.
@@ -43,20 +56,9 @@ def _text(name: str) -> str:
     return data.decode("utf-16" if wide else "utf-8-sig", "replace")
 
 
-def _plain(explanation: object) -> dict[str, object]:
-    from dataclasses import asdict
-
-    from gemma_backend.engine.explain import Explanation
-
-    assert isinstance(explanation, Explanation)
-    return asdict(explanation)
-
-
-def _show(explanation: object) -> None:
-    from gemma_backend.engine.explain import Explanation
+def _show(explanation: Explanation) -> None:
     from gemma_backend.text.clean import clean
 
-    assert isinstance(explanation, Explanation)
     if explanation.vllm_version:
         print(clean(f"vLLM {explanation.vllm_version}"))
     for phase in explanation.phases:

@@ -17,7 +17,7 @@ _MAX_BYTES = 512 * 1024
 def log_bug(error: BaseException) -> Path:
     """Append the traceback of `error` to the bug log (0600, one older file kept) and return its path.
 
-    The exception's own message is left out for every type but ours: libraries put request bodies into theirs.
+    The exceptions' own messages are left out: libraries put request bodies into theirs.
     """
     lines = [f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, Python {platform.python_version()}, {platform.platform()}\n"]
     for link in _chain(error):
