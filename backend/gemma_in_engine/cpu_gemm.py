@@ -23,5 +23,4 @@ def register() -> None:
         return product(handler, x if x.stride(-1) == 1 else x.contiguous(), bias)
 
     gathered.gathers_rows = True  # type: ignore[attr-defined]
-    module, attribute = vllm_names.ONEDNN_GEMM
-    setattr(__import__(module, fromlist=[attribute]), attribute, gathered)
+    vllm_names.replace(vllm_names.ONEDNN_GEMM, gathered)

@@ -16,8 +16,7 @@ def register() -> None:
     if vllm_names.look_up(vllm_names.INSPECT_COMMAND) is None:
         vllm_names.say_missing(vllm_names.INSPECT_COMMAND, "model classes are inspected without our preparations")
         return
-    module, attribute = vllm_names.INSPECT_COMMAND
-    setattr(__import__(module, fromlist=[attribute]), attribute, [sys.executable, "-m", __name__])
+    vllm_names.replace(vllm_names.INSPECT_COMMAND, [sys.executable, "-m", __name__])
 
 
 if __name__ == "__main__":

@@ -148,9 +148,9 @@ def register() -> None:
         return kernel(config())
 
     replaced = False
-    for module, attribute in vllm_names.KERNEL_CHOOSERS:
-        if vllm_names.look_up((module, attribute)) is not None:
-            setattr(__import__(module, fromlist=[attribute]), attribute, choose)
+    for chooser in vllm_names.KERNEL_CHOOSERS:
+        if vllm_names.look_up(chooser) is not None:
+            vllm_names.replace(chooser, choose)
             replaced = True
     if not replaced:
         vllm_names.say_missing(vllm_names.KERNEL_CHOOSERS[0], "NVFP4 on a CPU is left to vLLM")

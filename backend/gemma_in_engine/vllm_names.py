@@ -38,6 +38,11 @@ def look_up(where: tuple[str, str]) -> Any | None:
         return None
 
 
+def replace(where: tuple[str, str], value: Any) -> None:
+    """Have vLLM use `value` under (module, attribute), which `look_up` must have found."""
+    setattr(importlib.import_module(where[0]), where[1], value)
+
+
 def say_missing(where: tuple[str, str], loss: str) -> None:
     """Log that this vLLM lacks a name, and what is lost without it."""
     logger.warning("This vLLM has no %s.%s: %s", where[0], where[1], loss)
