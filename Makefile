@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup check test unit tui engine-tests runtimes lock format bench torture soak gpu pictures clean
+.PHONY: help run setup check lint test unit tui engine-tests runtimes lock format bench torture soak gpu pictures clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,11 +45,13 @@ runtimes: $(DEV_STAMP)  ## Install the runtimes that the tests use, in the platf
 	@$(BIN)/gemma-tui engine install --runtime quantize --if-missing --yes
 
 check: $(DEV_STAMP)  ## Lint, types, import contracts and unit tests, in under 90 seconds
+	@$(MAKE) --no-print-directory --output-sync=target -j2 unit lint
+
+lint: $(DEV_STAMP)  ## Lint, types and import contracts alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) tests/unit
 
 unit: $(DEV_STAMP)  ## Unit tests alone
 	$(PYTEST) tests/unit
