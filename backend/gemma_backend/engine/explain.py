@@ -66,8 +66,9 @@ def explain(text: str, *, exit_code: int | None = None, stopped: bool = False) -
     was asked to end.
     """
     reader = LogReader()
-    for piece in pieces(text):
-        reader.feed(piece)
+    # Row by row, so that an escape sequence without an end hides no more than its row.
+    for row in text.split("\n"):
+        reader.feed(row)
     explanation = reader.finish(exit_code=exit_code, stopped=stopped)
     if explanation.cause is None and not reader.recognised:
         return replace(explanation, phases=())

@@ -48,7 +48,8 @@ class Line:
 def pieces(text: str) -> Iterator[str]:
     """Split at line ends, at carriage returns of progress bars and where two processes' lines ran together."""
     for row in re.split(r"[\r\n]+", ANSI.sub("", text)):
-        yield from _apart(row[:LONGEST])
+        if row:
+            yield from _apart(row[:LONGEST])
 
 
 def parse(piece: str) -> Line:
@@ -79,10 +80,12 @@ def later(new: float, old: float) -> float:
 def _apart(row: str) -> Iterator[str]:
     cuts = [0]
     end = 0
-    for found in sorted([*TAG.finditer(row), *HEAD.finditer(row)], key=lambda match: match.start()):
+    tags = TAG.finditer(row) if "pid=" in row else ()
+    for found in sorted([*tags, *HEAD.finditer(row)], key=lambda match: match.start()):
         # Tags and a head that follow one another directly are one prefix; one after other text starts a new line.
         if row[end : found.start()].strip() and not WRAPPER.fullmatch(row[cuts[-1] : found.start()]):
             cuts.append(found.start())
         end = found.end()
     for start, stop in zip(cuts, [*cuts[1:], len(row)], strict=True):
-        yield from BAR.split(row[start:stop])
+        part = row[start:stop]
+        yield from BAR.split(part) if "%" in part else (part,)

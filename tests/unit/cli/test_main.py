@@ -81,6 +81,11 @@ def test_what_is_no_log_of_vllm_is_told(data: bytes, tmp_path: Path) -> None:
     assert json.loads(run("engine", "explain", str(tmp_path / "a.log"), "--json").stdout)["phases"] == []
 
 
+def test_a_sequence_without_an_end_hides_no_more_than_its_row(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\x1b]0;title\nINFO 11-23 20:00:00 [a.py:1] vLLM API server version 0.32.0\n")
+    assert "vLLM 0.32.0" in run("engine", "explain", str(tmp_path / "a.log")).stdout
+
+
 def test_a_log_in_utf_16_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("INFO 11-23 20:00:00 [a.py:1] vLLM API server version 0.32.0\n", encoding="utf-16")
     assert "vLLM 0.32.0" in run("engine", "explain", str(tmp_path / "a.log")).stdout
