@@ -1,0 +1,41 @@
+"""The reference names every setting with its default, every shipped profile and every key."""
+
+from pathlib import Path
+
+import pytest
+
+from gemma_assets import path as asset
+from gemma_backend.config.settings import Settings, known_keys
+from gemma_tui.tui.screens.keys import _KEYS
+
+TEXT = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def default(key: str) -> str:
+    value: object = Settings()
+    for part in key.split("."):
+        value = getattr(value, part)
+    return (
+        {None: "none", True: "`true`", False: "`false`"}.get(value, f"`{value}`")
+        if not _number(value)
+        else f"`{value}`"
+    )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@pytest.mark.parametrize("key", known_keys())
+def test_every_setting_is_there_with_its_default(key: str) -> None:
+    assert f"| `{key}` | {default(key)} |" in TEXT
+
+
+def test_no_setting_is_made_up() -> None:
+    rows = [line.split("`")[1] for line in TEXT.partition("## Profiles")[0].splitlines() if line.startswith("| `")]
+    assert sorted(rows) == sorted(known_keys())
+
+
+def test_every_profile_and_every_key_is_there() -> None:
+    assert all(f"`{file.stem}`" in TEXT for file in asset("profiles").glob("*.toml"))
+    assert [f"| {key} | {text} |" for key, text in _KEYS if f"| {key} | {text} |" not in TEXT] == []
