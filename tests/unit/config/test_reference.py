@@ -15,15 +15,9 @@ def default(key: str) -> str:
     value: object = Settings()
     for part in key.split("."):
         value = getattr(value, part)
-    return (
-        {None: "none", True: "`true`", False: "`false`"}.get(value, f"`{value}`")
-        if not _number(value)
-        else f"`{value}`"
-    )
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None:
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 @pytest.mark.parametrize("key", known_keys())
