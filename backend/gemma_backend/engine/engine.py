@@ -207,9 +207,8 @@ class Engine:
         self._id = secrets.token_hex(4)
         if self._address is not None:
             check_port(self._address)
-        self._folder = records.runtime_root() / self._id
-        for path in (self._folder, self._folder / "tmp"):
-            path.mkdir(mode=0o700)
+        self._folder = records.new_folder(self._id)
+        (self._folder / "tmp").mkdir(mode=0o700)
         self.log = new_log(self.profile.name, self._id)
         try:
             command = self._command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from gemma_backend.engine.proc import SHM, belongs, descendants, everyone, is_tracker, look, shared_memory
 
+# Begins the name of the folder that holds the folders of all engines.
+ROOT_PREFIX = "gemma-tui-"
 TRACKER_SECONDS = 1.0
 KILL_SECONDS = 10.0
 STEP = 0.02
@@ -95,6 +98,11 @@ def sweep(remains: Remains) -> list[str]:
     shutil.rmtree(remains.folder, ignore_errors=True)
     if Path(remains.folder).exists():
         left.append(remains.folder)
+    parent = Path(remains.folder).parent
+    if parent.name.startswith(ROOT_PREFIX):
+        # The folder of all engines goes with the last of them.
+        with contextlib.suppress(OSError):
+            parent.rmdir()
     return left
 
 

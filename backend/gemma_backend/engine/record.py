@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gemma_backend.config.paths import ensure, state_dir
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
-from gemma_backend.engine.reap import Remains, end, sweep
+from gemma_backend.engine.reap import ROOT_PREFIX, Remains, end, sweep
 from gemma_backend.types import Endpoint, EngineError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def runtime_root() -> Path:
     # One for each state folder: records and engines' folders must be seen together, or one would look abandoned.
     where = hashlib.sha256(str(state_dir().absolute()).encode()).hexdigest()[:6]
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-        root = base / f"gemma-tui-{os.getuid()}-{where}"
+        root = base / f"{ROOT_PREFIX}{os.getuid()}-{where}"
         if len(str(root)) + 9 <= LONGEST_FOLDER:
             break
     with contextlib.suppress(FileExistsError):
@@ -122,6 +122,16 @@ def runtime_root() -> Path:
     if found.st_mode & 0o077:
         root.chmod(0o700)
     return root
+
+
+def new_folder(engine_id: str) -> Path:
+    """Make the folder of a new engine and return it; EngineError if its place is not ours."""
+    while True:
+        path = runtime_root() / engine_id
+        # Another program's last engine may end in this moment and take the folder of all engines with it.
+        with contextlib.suppress(FileNotFoundError):
+            path.mkdir(mode=0o700)
+            return path
 
 
 def find_record(profile: Profile, checkpoint: str | None = None) -> Record | None:
@@ -166,7 +176,8 @@ def reap(record: Record, grace: float = 1.0) -> str:
 
 def _remove_orphans() -> None:
     known = {record.folder for record in records()}
-    for path in runtime_root().iterdir():
+    root = runtime_root()
+    for path in root.iterdir():
         with contextlib.suppress(OSError):
             old = time.time() - path.lstat().st_mtime > ORPHAN_SECONDS
             if path in known or not old or _listens(path / "keeper.sock"):
@@ -175,6 +186,8 @@ def _remove_orphans() -> None:
             if any(belongs(process, path.name, str(path), None) for process in everyone()):
                 end(remains, None, 0.0)
             shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        root.rmdir()
 
 
 def _listens(path: Path) -> bool:
