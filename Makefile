@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup check lint test unit tui engine-tests runtimes lock format bench torture soak gpu pictures clean
+.PHONY: help run setup check lint test unit runtimes lock format bench torture gpu pictures clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
