@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup check lint test unit runtimes lock format bench torture gpu pictures clean
+.PHONY: help run setup check lint test unit runtimes lock format bench torture pictures clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,9 +68,6 @@ bench: runtimes  ## Print the figures of docs/measurements.md for this machine
 
 torture: runtimes  ## Kill every process at random moments, many times, and print what was left behind
 	PYTHONPATH=tests $(BIN)/python -m faults.torture
-
-gpu: $(DEV_STAMP)  ## Tests that need an NVIDIA GPU
-	$(PYTEST) -m gpu tests
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program
 	$(BIN)/python packaging/pictures/make.py
