@@ -108,8 +108,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def terminal(folders: dict[str, str]) -> Iterator[Terminal]:
     from gemma_backend.runtime.find import find
 
-    if find("cpu") is None:
-        pytest.skip("the CPU runtime is not installed; `make runtimes` does it")
+    assert find("cpu") is not None, "the CPU runtime is not installed; `make runtimes` does it"
     running = Terminal(sys.executable, "-m", "gemma_tui", "--profile", "pocket", env=folders)
     yield running
     running.child.close(force=True)
