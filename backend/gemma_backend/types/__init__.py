@@ -14,6 +14,17 @@ from gemma_backend.types.engine import (
     PhaseChanged,
 )
 from gemma_backend.types.errors import BadInput, EndpointError, EngineError, GemmaError, UsageError
+from gemma_backend.types.history import (
+    ConversationKind,
+    Document,
+    MediaRef,
+    Node,
+    Stored,
+    Summary,
+    TurnState,
+    first_id,
+    new_id,
+)
 from gemma_backend.types.sample import GpuMemory, HostMemory, Quantiles, Sample
 from gemma_backend.types.stream import Delta, Failed, Finished, Sampling, Started, StreamEvent, Usage
 from gemma_backend.types.turn import AudioPart, ImagePart, Part, Role, TextPart, Turn
@@ -21,7 +32,9 @@ from gemma_backend.types.turn import AudioPart, ImagePart, Part, Role, TextPart,
 __all__ = [
     "AudioPart",
     "BadInput",
+    "ConversationKind",
     "Delta",
+    "Document",
     "Endpoint",
     "EndpointError",
     "EngineError",
@@ -39,7 +52,9 @@ __all__ = [
     "HostMemory",
     "ImagePart",
     "LogLine",
+    "MediaRef",
     "ModelInfo",
+    "Node",
     "Part",
     "Phase",
     "PhaseChanged",
@@ -48,9 +63,14 @@ __all__ = [
     "Sample",
     "Sampling",
     "Started",
+    "Stored",
     "StreamEvent",
+    "Summary",
     "TextPart",
     "Turn",
+    "TurnState",
     "Usage",
     "UsageError",
+    "first_id",
+    "new_id",
 ]
