@@ -3,7 +3,8 @@
     PYTHON nvfp4_probe.py JOB.json
 
 The job names checkpoints, prompts and an output folder. Every weight that the NVFP4 kernel makes is written there as
-`<layer>.npy`, and for each checkpoint the log probabilities of the whole vocabulary at every prompt position.
+`<layer>.npy`, and for each checkpoint the log probabilities of the whole vocabulary at every prompt position, and as
+`<name>-table.npz` every row that its per-layer embedding table gives.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ def record_weights(folder: Path) -> None:
     nvfp4_cpu._CpuKernel.process_weights_after_loading = process
 
 
+def table_rows(model: torch.nn.Module) -> dict[str, np.ndarray]:
+    """Every row that the per-layer embedding table gives, as bits, and whether the rows are those of the host table."""
+    table = model.language_model.model.embed_tokens_per_layer
+    rows = table(torch.arange(table.org_vocab_size))
+    assert rows.dtype is torch.bfloat16
+    shared = table.host_table.data_ptr() == table.weight.data_ptr()
+    return {"rows": rows.view(torch.int16).numpy(), "shared": np.array(shared)}
+
+
 def media(prompt: dict[str, str]) -> dict[str, object]:
     """The prompt as vLLM takes it, with its picture or clip read from a file."""
     asked: dict[str, object] = {"prompt": prompt["text"]}
@@ -78,6 +88,7 @@ def main() -> None:
             limit_mm_per_prompt={"image": 1, "audio": 1, "video": 0},
             distributed_executor_backend="uni",
         )
+        np.savez(out / f"{name}-table.npz", **engine.apply_model(table_rows)[0])
         sampling = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=-1)
         rows = []
         for prompt in job["prompts"]:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import gemma_assets
+from gemma_backend.config.profiles import PER_LAYER_TABLE
 from gemma_backend.runtime.find import managed
 from gemma_backend.runtime.plugin import write_plugin_folder
 
@@ -193,6 +194,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",
+        PER_LAYER_TABLE: "host",
     }
     log = folder / "probe.log"
     with log.open("wb") as output:
@@ -227,3 +229,14 @@ def test_likeliest_tokens_agree_with_the_dequantised_checkpoint(probed: Path, pr
         top = np.argsort(-one, axis=1)[:, :LIKELIEST]
         apart = np.abs(np.take_along_axis(one, top, 1) - np.take_along_axis(other, top, 1))
         assert apart.max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("checkpoint", ["nvfp4", "bf16"])
+def test_the_table_in_host_memory_gives_the_rows_of_the_file(probed: Path, checkpoint: str) -> None:
+    (kind, shape, data) = read(POCKET / "model.safetensors")["model.language_model.embed_tokens_per_layer.weight"]
+    assert kind == "BF16"
+    given = np.load(probed / f"{checkpoint}-table.npz")
+    assert np.array_equal(given["rows"].view(np.uint16), np.frombuffer(data, np.uint16).reshape(shape))
+    assert given["shared"]
+    said = (probed.parent / "probe.log").read_text("utf-8", "replace")
+    assert said.count("The per-layer embedding table is in host memory: ") == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,8 @@ from gemma_backend.config.settings import explain, load
 from gemma_backend.types.errors import UsageError
 
 POCKET_NAME = "gemma-tui/pocket"
+# Read inside the engine, by gemma_in_engine.per_layer_table.
+PER_LAYER_TABLE = "GEMMA_IN_ENGINE_PER_LAYER_TABLE"
 
 
 class Profile(BaseModel):
@@ -36,6 +38,8 @@ class Profile(BaseModel):
     """vLLM's long options without the dashes; `true` stands for an option without a value."""
     environment: dict[str, str] = {}
     """Variables for the engine's process."""
+    per_layer_table: Literal["gpu", "host"] = "gpu"
+    """Where the per-layer embedding table is kept: `host` leaves 4.4 GiB of an E2B's GPU memory free."""
     download_bytes: int = 0
     """What has to be fetched for the checkpoint."""
     disk_bytes: int = 0
@@ -55,6 +59,12 @@ class Profile(BaseModel):
         if self.checkpoint is None:
             return ""
         return POCKET_NAME if self.checkpoint == "bundled:pocket" else self.checkpoint
+
+    @property
+    def engine_environment(self) -> dict[str, str]:
+        """Variables for the engine's process, with those that stand for other keys."""
+        table = {PER_LAYER_TABLE: "host"} if self.per_layer_table == "host" else {}
+        return table | self.environment
 
 
 def list_profiles() -> list[Profile]:

@@ -121,7 +121,7 @@ def _environment(profile: Profile, runtime: Runtime, folder: Path | None, caches
     if caches is not None:
         # Inductor's default lies below TMPDIR, which is removed at the end: a second start would compile again.
         env |= {"VLLM_CACHE_ROOT": str(caches / "vllm"), "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor")}
-    return env | profile.environment
+    return env | profile.engine_environment
 
 
 def _plugins(plugin: Path | None, names: tuple[str, ...], inherited: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ LAUNCHER = "gemma_in_engine.launcher"
 ENTRY_POINTS = {
     "gemma_nvfp4_cpu": "gemma_in_engine.nvfp4_cpu:register",
     "gemma_cpu_gemm": "gemma_in_engine.cpu_gemm:register",
+    "gemma_per_layer_table": "gemma_in_engine.per_layer_table:register",
     "gemma_inspect_model": "gemma_in_engine.inspect_model:register",
 }
 GROUP = "vllm.general_plugins"
