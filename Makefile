@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup check lint test unit runtimes lock format bench torture pictures clean
+.PHONY: help run setup check lint test unit runtimes test-gpu lock format bench torture pictures clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ unit: $(DEV_STAMP)  ## Unit tests alone
 
 test: check runtimes  ## Everything that CI checks
 	$(PYTEST) tests/tui tests/engine tests/faults
+
+test-gpu: $(DEV_STAMP)  ## Tests on an NVIDIA GPU: GEMMA_TUI_TEST_CHECKPOINT names the folder of a full-size checkpoint
+	$(PYTEST) -m gpu tests/gpu
 
 format: $(DEV_STAMP)  ## Put the code into its one form
 	$(BIN)/ruff check --fix-only .
