@@ -20,6 +20,7 @@ from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine, U
 from gemma_tui.tui.early import EarlyKeys
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
+from gemma_tui.tui.terminal_input import AskedApp, keep_answers_from_keys
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _COMMANDS = (
 )
 
 
-class GemmaApp(EarlyKeys):
+class GemmaApp(EarlyKeys, AskedApp):
     """One terminal, one session; the result of `run()` is the exit code."""
 
     CSS_PATH = "styles/gemma.tcss"
@@ -110,6 +111,7 @@ class GemmaApp(EarlyKeys):
 
     def run(self, **options: Any) -> int | None:
         """Run until the person leaves; the mouse is taken only where the settings say so."""
+        keep_answers_from_keys()
         return super().run(**{"mouse": self._mouse} | options)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -132,6 +134,7 @@ class GemmaApp(EarlyKeys):
         if not self.is_headless and hasattr(signal, "SIGHUP"):
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self.call_later, self.action_quit)
+        self.wait_for_answers()
         self.call_after_refresh(self.release_keys)
         self.call_after_refresh(self.open)
         if self._poll:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 # As in `typing`, whose import would take a tenth of the time to the first frame.
@@ -30,17 +30,25 @@ _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
 _LEAVE = "\x1b[?1049l\x1b[?25h"
 
 
+_APC_KITTY = "\x1b_Gi=4207,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
+_NAME = "\x1b[>0q"
+_CELL = "\x1b[16t"
+_ATTRIBUTES = "\x1b[c"
+
+
 def run(make: Callable[[], Runnable], *, title: str = "gemma-tui", hint: str = "") -> object:
     """Show the splash, make the app (which imports Textual), run it, and give the terminal back as it was.
 
-    What is typed meanwhile waits in the terminal's queue, unechoed, and reaches the app.
+    What is typed meanwhile waits in the terminal's queue, unechoed, and reaches the app; so do the terminal's answers
+    to `questions`, which go out with the splash.
     """
     # Textual reads it once, when it is imported.
     os.environ.setdefault("TEXTUAL_FPS", FRAMES_PER_SECOND)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return make().run()
     with _quiet_terminal():
-        _write(_ENTER + splash(os.get_terminal_size(sys.stdout.fileno()), title, hint))
+        # After a switch of screens tmux passes nothing on until it has drawn the other one.
+        _write(questions(os.environ) + _ENTER + splash(os.get_terminal_size(sys.stdout.fileno()), title, hint))
         try:
             app = make()
         except BaseException:
@@ -60,6 +68,25 @@ def splash(size: tuple[int, int], title: str, hint: str) -> str:
     )
 
 
+def questions(environ: Mapping[str, str]) -> str:
+    """Escape sequences that ask a terminal what it can draw; empty where it would print them instead of answering.
+
+    They ask for kitty's graphics protocol, the name and version (XTVERSION), the size of a cell in pixels, and last,
+    because every terminal answers it, the attributes (DA1), among which is sixel. tmux answers for itself, so that
+    the first two also go through it to the terminal outside.
+    """
+    if environ.get("TERM", "") in ("", "dumb", "linux") or environ.get("TERM_PROGRAM") == "Apple_Terminal":
+        return ""
+    if environ.get("TMUX"):
+        return through_tmux(_APC_KITTY + _NAME) + _NAME + _CELL + _ATTRIBUTES
+    return _APC_KITTY + _NAME + _CELL + _ATTRIBUTES
+
+
+def through_tmux(sequences: str) -> str:
+    """`sequences` for the terminal around tmux, which passes them on where `allow-passthrough` is on."""
+    return "\x1bPtmux;" + sequences.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+
+
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
@@ -67,7 +94,7 @@ def _write(text: str) -> None:
 
 @contextmanager
 def _quiet_terminal() -> Iterator[None]:
-    """Take echo and line editing off the terminal, and put its settings back afterwards."""
+    """Take echo, line editing and flow control off the terminal, and put its settings back afterwards."""
     try:
         import termios
     except ImportError:
@@ -80,6 +107,8 @@ def _quiet_terminal() -> Iterator[None]:
         yield
         return
     quiet = termios.tcgetattr(fd)
+    # As in Textual, so that an early Enter stays an Enter and an early Ctrl+Q is not taken for flow control.
+    quiet[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
     termios.tcsetattr(fd, termios.TCSANOW, quiet)
     try:

@@ -1,0 +1,145 @@
+"""Keeps a terminal's answers apart from keys, whenever they come: Textual would type them into what has the focus."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from textual import constants, events
+from textual._time import get_time
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
+from textual.app import App
+from textual.message import Message
+
+from gemma_tui.tui.terminal import ANSWER, BEGUN, Terminal
+
+ANSWER_SECONDS = 0.1
+"""How long answers are awaited once the app reads its input; what comes later is passed over."""
+_BROKEN_SECONDS = 0.5
+_LONGEST_ANSWER = 1 << 16
+
+
+class TerminalAnswer(Message):
+    """The terminal answered something; `text` is the whole escape sequence."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class AnswerParser(XTermParser):
+    """Textual's parser, with each answer as a `TerminalAnswer`, also one that comes in pieces.
+
+    A paste comes whole: Textual's own loses what stands before an escape character in it, and types the rest.
+    """
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._kept = ""
+        self._kept_since = 0.0
+        self._pasting = False
+        self._pasted: list[str] = []
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Take what was read; what may be the beginning of an answer waits for its end."""
+        if not data:
+            kept, self._kept = self._kept, ""
+            if kept:
+                yield from super().feed(kept)
+            yield from super().feed("")
+            return
+        before, self._kept = self._kept, ""
+        text = before + data
+        while text:
+            if self._pasting:
+                text = yield from self._paste(text)
+            else:
+                text = yield from self._keys(text)
+        if not before or not self._kept.startswith(before):
+            self._kept_since = get_time()
+
+    def tick(self) -> Iterable[Message]:
+        """Give up waiting: a key such as Escape is let through, an answer that never ended is not."""
+        if self._kept:
+            waited = get_time() - self._kept_since
+            if self._pasting:
+                pass
+            elif len(self._kept) <= 2:
+                if waited >= constants.ESCAPE_DELAY:
+                    kept, self._kept = self._kept, ""
+                    yield from super().feed(kept)
+                    # It has waited as long as the base class would have let it.
+                    self._timeout_time = None if self._timeout_time is None else 0.0
+            elif waited >= _BROKEN_SECONDS:
+                self._kept = ""
+        yield from super().tick()
+
+    def _keys(self, text: str) -> Generator[Message, None, str]:
+        """Feed `text` up to a paste without the answers in it; returns what is left of it."""
+        keys, opening, rest = text.partition(BRACKETED_PASTE_START)
+        at = 0
+        for match in ANSWER.finditer(keys):
+            yield from self._through(keys[at : match.start()])
+            yield TerminalAnswer(match[0])
+            at = match.end()
+        keys = keys[at:]
+        if not opening:
+            begun = BEGUN.search(keys[-_LONGEST_ANSWER:])
+            self._kept = begun[0] if begun else _partial(keys, BRACKETED_PASTE_START)
+            keys = keys[: len(keys) - len(self._kept)]
+        yield from self._through(keys)
+        self._pasting = bool(opening)
+        return rest
+
+    def _paste(self, text: str) -> Generator[Message, None, str]:
+        """Collect `text` as it is up to the end of the paste; returns what is left of it."""
+        pasted, closing, rest = text.partition(BRACKETED_PASTE_END)
+        if not closing:
+            self._kept = _partial(pasted, BRACKETED_PASTE_END)
+            pasted = pasted[: len(pasted) - len(self._kept)]
+        self._pasted.append(pasted)
+        if closing:
+            self._pasting = False
+            yield events.Paste("".join(self._pasted).replace("\0", ""))
+            self._pasted.clear()
+        return rest
+
+    def _through(self, text: str) -> Iterable[Message]:
+        if text:
+            yield from super().feed(text)
+
+
+def _partial(text: str, whole: str) -> str:
+    """The longest beginning of `whole` that `text` ends with."""
+    return next((whole[:size] for size in range(len(whole) - 1, 0, -1) if text.endswith(whole[:size])), "")
+
+
+class AskedApp(App[int]):
+    """An app that knows what the terminal answered to the questions that went out with the splash."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terminal = Terminal()
+        self._answers_count = True
+
+    def on_terminal_answer(self, message: TerminalAnswer) -> None:
+        """Learn from an answer that is not too late."""
+        message.stop()
+        if self._answers_count:
+            self.terminal = self.terminal.told(message.text)
+
+    def wait_for_answers(self) -> None:
+        """Let answers count for `ANSWER_SECONDS` from now on."""
+        self.set_timer(ANSWER_SECONDS, self._stop_counting)
+
+    def _stop_counting(self) -> None:
+        self._answers_count = False
+
+
+def keep_answers_from_keys() -> None:
+    """Put `AnswerParser` in the place of Textual's parser; to be called before an app runs."""
+    try:
+        from textual.drivers import linux_driver
+    except ImportError:
+        # No termios: Textual reads a Windows console, which was asked nothing.
+        return
+    vars(linux_driver)["XTermParser"] = AnswerParser
