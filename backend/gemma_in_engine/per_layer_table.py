@@ -18,15 +18,6 @@ import torch
 from gemma_in_engine import vllm_names
 
 SWITCH = "GEMMA_IN_ENGINE_PER_LAYER_TABLE"
-# The layer's name in Gemma 4 and Gemma 3n (vllm/model_executor/models/gemma4.py).
-LAYER = "embed_tokens_per_layer"
-NEEDED = (
-    vllm_names.PLATFORM,
-    vllm_names.EMBEDDING_INIT,
-    vllm_names.EMBEDDING_LOADER,
-    vllm_names.PLAIN_EMBEDDING,
-    vllm_names.DEVICE_VIEW,
-)
 # cudaHostRegisterPortable | cudaHostRegisterMapped (CUDA Runtime API, "Memory Management").
 _REGISTER_FLAGS = 1 | 2
 
@@ -35,7 +26,9 @@ def register() -> None:
     """Entry point in vLLM's group `vllm.general_plugins`: does nothing unless it is switched on, or a second time."""
     if os.environ.get(SWITCH) != "host":
         return
-    lacking = [name for name in NEEDED if not vllm_names.fits(name)]
+    lacking = [name for name in vllm_names.PLUGINS["gemma_per_layer_table"] if not vllm_names.fits(name)]
+    if not lacking and not vllm_names.builds_table(vllm_names.model_source()):
+        lacking = [vllm_names.Name(vllm_names.MODEL_SOURCE, vllm_names.PER_LAYER_TABLE)]
     if lacking:
         vllm_names.say_missing(lacking[0], "the per-layer embedding table stays on the GPU")
         return
@@ -47,7 +40,9 @@ def register() -> None:
 
     def init(layer: Any, *args: Any, **kwargs: Any) -> None:
         given = signature.bind(layer, *args, **kwargs).arguments
-        if str(given.get("prefix", "")).rpartition(".")[2] != LAYER or not _on_host(build, layer, args, kwargs):
+        if str(given.get("prefix", "")).rpartition(".")[2] != vllm_names.PER_LAYER_TABLE or not _on_host(
+            build, layer, args, kwargs
+        ):
             build(layer, *args, **kwargs)
 
     init.keeps_table_on_host = True  # type: ignore[attr-defined]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import logging
+from pathlib import Path
 from typing import Any, NamedTuple
 
 # Below `vllm`, so that lines come out the way vLLM's own do.
@@ -53,6 +55,17 @@ EMBEDDING_LOADER = Name(
 PLAIN_EMBEDDING = Name("vllm.model_executor.layers.vocab_parallel_embedding", "UnquantizedEmbeddingMethod")
 # A tensor on the GPU that is a view of pinned host memory.
 DEVICE_VIEW = Name("vllm.utils.torch_utils", "get_accelerator_view_from_cpu_tensor", ("cpu_tensor",))
+# Where Gemma 4 builds that table, by the name in its second half.
+MODEL_SOURCE = "vllm.model_executor.models.gemma4"
+PER_LAYER_TABLE = "embed_tokens_per_layer"
+
+# What each plugin uses, by the name of its entry point.
+PLUGINS = {
+    "gemma_nvfp4_cpu": (PLATFORM, KERNEL_BASE, KERNEL_CONFIG, *KERNEL_CHOOSERS, CPU_GEMM, WEIGHT_SCHEME),
+    "gemma_cpu_gemm": (PLATFORM, ONEDNN_GEMM),
+    "gemma_inspect_model": (INSPECT_COMMAND,),
+    "gemma_per_layer_table": (PLATFORM, EMBEDDING_INIT, EMBEDDING_LOADER, PLAIN_EMBEDDING, DEVICE_VIEW),
+}
 
 
 def look_up(where: Name) -> Any | None:
@@ -72,6 +85,20 @@ def fits(where: Name) -> bool:
     if found is None or not where.parameters:
         return found is not None
     return set(where.parameters) <= set(inspect.signature(found).parameters)
+
+
+def builds_table(source: str) -> bool:
+    """Whether a model's source text builds the per-layer embedding table as the embedding class known here."""
+    return "= VocabParallelEmbedding(" in source and f'.{PER_LAYER_TABLE}"' in source
+
+
+def model_source() -> str:
+    """Source text of vLLM's Gemma 4, read without importing it; "" if it is not there."""
+    try:
+        spec = importlib.util.find_spec(MODEL_SOURCE)
+        return Path(spec.origin).read_text("utf-8") if spec is not None and spec.origin else ""
+    except (ImportError, OSError, UnicodeDecodeError):
+        return ""
 
 
 def replace(where: Name, value: Any) -> None:
