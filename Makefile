@@ -14,7 +14,8 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup check lint test unit runtimes test-gpu lock format bench torture pictures clean
+.PHONY: help run setup runtimes check lint unit test test-dist gpu
+.PHONY: format lock bench torture pictures dist clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,10 +57,16 @@ lint: $(DEV_STAMP)  ## Lint, types and import contracts alone
 unit: $(DEV_STAMP)  ## Unit tests alone
 	$(PYTEST) tests/unit
 
+dist: $(DEV_STAMP)  ## Build wheel, sdist, Debian package, manual pages and completions into dist/
+	PYTHONPATH=packaging $(BIN)/python -m dist
+
+test-dist: $(DEV_STAMP)  ## Build and install all that `make dist` gives, and run it; as root also the Debian package
+	$(PYTEST) tests/dist
+
 test: check runtimes  ## Everything that CI checks
 	$(PYTEST) tests/tui tests/engine tests/faults
 
-test-gpu: $(DEV_STAMP)  ## Tests on an NVIDIA GPU: GEMMA_TUI_TEST_CHECKPOINT names the folder of a full-size checkpoint
+gpu: $(DEV_STAMP)  ## Tests on an NVIDIA GPU: GEMMA_TUI_TEST_CHECKPOINT names the folder of a full-size checkpoint
 	$(PYTEST) -m gpu tests/gpu
 
 format: $(DEV_STAMP)  ## Put the code into its one form
@@ -75,10 +82,10 @@ torture: runtimes  ## Kill every process at random moments, many times, and prin
 pictures: runtimes  ## Make the pictures in docs/images from the real program
 	$(BIN)/python packaging/pictures/make.py
 
-lock: $(DEV_STAMP)  ## Resolve the UI's requirements anew (needs uv)
-	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+lock: $(DEV_STAMP)  ## Resolve the UI's requirements anew
+	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--upgrade -o packaging/requirements/run.txt
-	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-annotate -c packaging/requirements/run.txt -o packaging/requirements/dev.txt
 
 clean:  ## Remove what was made in the tree; runtimes stay
