@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("gemma_tui.cli.config", "show settings and where each value came from"),
     "top": ("gemma_tui.cli.top", "watch the figures of running servers"),
     "doctor": ("gemma_tui.cli.doctor", "check this machine and say what is missing"),
+    "uninstall": ("gemma_tui.cli.uninstall", "remove what the program made on this machine, class by class"),
 }
 # Without a subcommand the screen opens; its module holds the options that stand before any subcommand.
 SCREEN = "gemma_tui.cli.chat"
