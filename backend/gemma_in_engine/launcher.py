@@ -11,7 +11,7 @@ import importlib.util
 import runpy
 import sys
 
-from gemma_in_engine import distribution_name, torchvision_operators
+from gemma_in_engine import distribution_name, keeper_watch, torchvision_operators
 
 # Newest last: the first that exists is run. The older one still answers in 0.33, where the newer one stands behind it.
 SERVERS = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.launchers.api_server.entry")
@@ -34,5 +34,6 @@ def server_module() -> str:
 
 
 if __name__ == "__main__":
+    keeper_watch.start()
     # `sys.modules["__main__"]` stays this module: a spawned child runs what that names.
     runpy.run_module(server_module(), run_name="__main__")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+
+from gemma_backend.runtime.found import Runtime
 
 
-def stand_in_runtime(folder: Path, version: str = "0.32.0") -> Any:
+def stand_in_runtime(folder: Path, version: str = "0.32.0") -> Runtime:
     """A runtime below `folder`; everything but its python is as a managed one's."""
     python = folder / "python"
     program = Path(__file__).with_name("engine_stand_in.py")
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{program}" "$@"\n')
     python.chmod(0o755)
-    return SimpleNamespace(name="stand-in", kind="managed", device="cpu", python=python, version=version, path=folder)
+    return Runtime("stand-in", "managed", "cpu", python, version, folder)

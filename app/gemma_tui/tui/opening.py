@@ -138,7 +138,9 @@ def _lacking(profile: Profile) -> tuple[str, ...]:
     lacks = []
     if find(profile.runtime) is None:
         if profile.runtime not in ("cpu", "cuda", "auto"):
-            raise EngineError(f"Profile {profile.name} runs on {profile.runtime}, which was not found: check its path.")
+            from gemma_backend.session.session import missing_runtime
+
+            raise EngineError(missing_runtime(profile))
         lacks.append("runtime")
     try:
         locate(profile.checkpoint or "")

@@ -19,6 +19,21 @@ POCKET_NAME = "gemma-tui/pocket"
 PER_LAYER_TABLE = "GEMMA_IN_ENGINE_PER_LAYER_TABLE"
 
 
+class ContainerOptions(BaseModel):
+    """How an engine's container is run, where the profile's runtime is one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpus: str = "all"
+    """GPUs that the container gets, as the tool spells them; empty for none."""
+    ipc: str = "private"
+    """`private`, or `host` to share the machine's memory segments, which then outlive a container that was killed."""
+    shm_size: str = "8g"
+    """Size of the container's own /dev/shm."""
+    arguments: tuple[str, ...] = ()
+    """More arguments of `docker run`, word by word."""
+
+
 class Profile(BaseModel):
     """What to serve and how."""
 
@@ -33,13 +48,15 @@ class Profile(BaseModel):
     checkpoint: str | None = None
     """`bundled:pocket`, a repository id on the model hub, or a folder; None for a remote endpoint."""
     runtime: str = "auto"
-    """`cpu`, `cuda`, `auto`, or `path:/folder/of/an/environment`."""
+    """`cpu`, `cuda`, `auto`, `path:/folder/of/an/environment`, or `container:IMAGE` (docker or podman)."""
     flags: dict[str, str | int | float | bool] = {}
     """vLLM's long options without the dashes; `true` stands for an option without a value."""
     environment: dict[str, str] = {}
     """Variables for the engine's process."""
     per_layer_table: Literal["gpu", "host"] = "gpu"
     """Where the per-layer embedding table is kept: `host` leaves 4.4 GiB of an E2B's GPU memory free."""
+    container: ContainerOptions = ContainerOptions()
+    """How its container is run."""
     download_bytes: int = 0
     """What has to be fetched for the checkpoint."""
     disk_bytes: int = 0

@@ -404,6 +404,19 @@ CAUSES: tuple[Cause, ...] = (
         anywhere=True,
     ),
     _cause(
+        "container-without-gpu",
+        [
+            r"could not select device driver \"?\"? with capabilities: \[\[gpu\]\]",
+            r"nvidia-container-cli: initialization error",
+            r"unresolvable CDI devices nvidia\.com/gpu",
+        ],
+        "The container was given no GPU: its tool does not know how to reach the NVIDIA driver.",
+        "Install the NVIDIA Container Toolkit and set it up (docker: sudo nvidia-ctk runtime configure "
+        "--runtime=docker, and start docker anew; podman: sudo nvidia-ctk cdi generate "
+        "--output=/etc/cdi/nvidia.yaml).",
+        anywhere=True,
+    ),
+    _cause(
         "no-cuda-device",
         [
             r"Failed to infer device type",
@@ -412,8 +425,6 @@ CAUSES: tuple[Cause, ...] = (
             r"Torch not compiled with CUDA enabled",
             r"CUDA_ERROR_NO_DEVICE|NVML(?:Error)?_?(?:LibraryNotFound|Shared Library Not Found)",
             r"libcuda\.so\.1: cannot open",
-            r"could not select device driver \"?\"? with capabilities: \[\[gpu\]\]",
-            r"nvidia-container-cli: initialization error",
             r"invalid device ordinal|CUDA driver initialization failed|CUDA unknown error",
         ],
         "No CUDA device was found.",

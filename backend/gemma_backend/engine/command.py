@@ -51,6 +51,12 @@ def has_socket(version: str) -> bool:
     return not version_tuple(version) or version_tuple(version) >= UDS_SINCE
 
 
+def caches_of(runtime: Runtime) -> str:
+    """Name of the folder that holds a runtime's compile caches, which another version or image could not use."""
+    version = runtime.version or "unknown"
+    return version if runtime.image is None else f"{version}-{runtime.image.id.rpartition(':')[2][:12]}"
+
+
 def build(
     profile: Profile,
     runtime: Runtime,

@@ -20,7 +20,8 @@ from gemma_backend.checkpoint.locate import has_chat_template
 from gemma_backend.config.paths import cache_dir, ensure
 from gemma_backend.engine import record as records
 from gemma_backend.engine.broadcast import Broadcast
-from gemma_backend.engine.command import EngineCommand, build, has_socket
+from gemma_backend.engine.command import EngineCommand, build, caches_of, has_socket
+from gemma_backend.engine.container import folders_of, name_of, prepare
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.engine.health import answers
 from gemma_backend.engine.spawn import (
@@ -239,19 +240,27 @@ class Engine:
             self.endpoint = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{address.port}", None, key)
         if key is not None:
             write_secret(self._folder / "key", key)
-        return build(
+        image = self.runtime.image
+        plugin = write_plugin_folder()
+        template = None if has_chat_template(self.checkpoint) else asset("templates", "transcript.jinja")
+        caches = ensure(cache_dir() / "engine" / caches_of(self.runtime))
+        command = build(
             self.profile,
             self.runtime,
             self.checkpoint,
             **where,
             key=key,
             folder=self._folder,
-            plugin=write_plugin_folder(),
+            plugin=plugin,
             plugin_names=plugin_names(),
-            chat_template=None if has_chat_template(self.checkpoint) else asset("templates", "transcript.jinja"),
-            caches=ensure(cache_dir() / "engine" / (self.runtime.version or "unknown")),
-            inherited=os.environ,
+            chat_template=template,
+            caches=caches,
+            inherited=os.environ if image is None else dict(image.environment),
         )
+        if image is None:
+            return command
+        read = (*folders_of(self.checkpoint), plugin, *([template] if template is not None else []))
+        return prepare(command, self.runtime, self.profile.container, self._id, self._folder, caches, read)
 
     def _spec(self, command: EngineCommand) -> dict[str, Any]:
         assert self.endpoint is not None
@@ -267,12 +276,19 @@ class Engine:
                 "model": self.profile.served_name,
                 "checkpoint": str(self.checkpoint),
                 "version": self.runtime.version,
+                "runtime": str(self.runtime.path),
+                "container": self._container(),
                 "base_url": self.endpoint.base_url,
                 "socket": self.endpoint.socket,
                 "since": time.time(),
             },
             "keep": self._keep,
+            "container": self._container(),
         }
+
+    def _container(self) -> list[str] | None:
+        image = self.runtime.image
+        return [image.tool, name_of(self._id)] if image is not None else None
 
     async def _order(self, order: dict[str, Any]) -> None:
         if self._writer is None:

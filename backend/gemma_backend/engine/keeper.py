@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import selectors
@@ -25,19 +26,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemma_backend.engine.proc import MARK, boot_id, look
+from gemma_backend.engine.container_life import KILLED, Container
+from gemma_backend.engine.proc import MARK, belongs, boot_id, look
 from gemma_backend.engine.reap import Remains, end, sweep
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CHUNK = 1 << 16
+# Between two attempts to read a container's output, should the tool refuse to show it.
+FOLLOW_SECONDS = 2.0
 # A line of JSON longer than this is no order of ours.
 LONGEST = 4 << 20
 
 
 @dataclass(slots=True)
 class Order:
-    """What to run and where; `record` goes to `record_path` with the pids added, `log_bytes` bounds both log files."""
+    """What to run and where; `record` goes to `record_path` with the pids added, `log_bytes` bounds both log files.
+
+    `container` is the tool and the name of the container that `argv` runs, for an engine in one.
+    """
 
     id: str
     argv: list[str]
@@ -49,6 +56,7 @@ class Order:
     keep: bool = False
     grace: float = 5.0
     log_bytes: int = 16 << 20
+    container: list[str] | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +102,10 @@ class Keeper:
         self.code: int | None = None
         self.asked = False
         self.keep = order.keep
+        self.container = Container(*order.container) if order.container else None
+        self._engine: tuple[int, int] | None = None
+        self._follow_after: float | None = None
+        self._ending = False
         self._pipe = -1
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._next_look = 0.0
@@ -118,12 +130,29 @@ class Keeper:
         self.selector.register(self._listener, selectors.EVENT_READ)
 
     def _spawn(self) -> None:
+        if self.container is not None:
+            # A container without a record would count as one that was left behind.
+            self._write_record()
+            hold(self.order.folder)
+        try:
+            self._run(self.order.argv)
+        except OSError as error:
+            self._tell({"event": "failed", "error": f"{error.strerror}: {self.order.argv[0]}"})
+            self.asked, self.code = True, 127
+            return
+        assert self.child is not None
+        self.remains.session = self.child.pid
+        self._write_record()
+        self._tell(self._status("spawned"))
+
+    def _run(self, argv: list[str]) -> None:
+        """Run `argv` as the child, with its output to the log."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         env = self.order.env | {MARK: self.order.id}
         try:
             self.child = subprocess.Popen(
-                self.order.argv,
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
@@ -132,19 +161,46 @@ class Keeper:
                 start_new_session=True,
                 preexec_fn=_die_with(os.getpid()),
             )
-        except OSError as error:
-            self._tell({"event": "failed", "error": f"{error.strerror}: {self.order.argv[0]}"})
-            self.asked, self.code = True, 127
-            return
+        except OSError:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
         self._pipe = reading
         self.selector.register(reading, selectors.EVENT_READ)
-        self.remains.session = self.child.pid
-        self._write_record()
-        self._tell(self._status("spawned"))
+
+    def _outcome(self) -> int | None:
+        """The engine's exit code once it has ended, which in a container need not be when its command has."""
+        assert self.child is not None
+        code = self.child.poll()
+        if code is None or self.container is None or self._ending:
+            return code
+        state = self.container.state()
+        if state is not None and state.running:
+            now = time.monotonic()
+            if self._pipe < 0 and now >= (self._follow_after or 0.0):
+                self._follow_after = now + FOLLOW_SECONDS
+                with contextlib.suppress(OSError):
+                    self._run(self.container.follow())
+            return None
+        if code < 0 or self._follow_after is not None:
+            return state.code if state is not None else KILLED
+        return code
+
+    def _look_inside(self) -> None:
+        """Learn the first process of the container, if it can be seen from here and is what it is said to be."""
+        if self.container is None or self._engine is not None:
+            return
+        state = self.container.state()
+        process = look(state.pid) if state is not None and state.pid else None
+        if process is not None and belongs(process, self.order.id, self.order.folder, None):
+            self._engine = (process.pid, process.start)
+            self._write_record()
+            self._tell(self._status("spawned"))
 
     def _status(self, event: str) -> dict[str, Any]:
+        if self._engine is not None:
+            return {"event": event, "pid": self._engine[0], "start": self._engine[1], "keep": self.keep}
         pid = self.child.pid if self.child else None
         process = look(pid) if pid else None
         return {"event": event, "pid": pid, "start": process.start if process else None, "keep": self.keep}
@@ -157,7 +213,7 @@ class Keeper:
             "log": self.order.log,
             "boot": boot_id(),
             "keeper": [os.getpid(), me.start if me else 0],
-            "engine": [child.pid, child.start] if child else None,
+            "engine": list(self._engine) if self._engine else [child.pid, child.start] if child else None,
             "keep": self.keep,
             "shm": sorted(self.remains.shm),
         }
@@ -175,6 +231,7 @@ class Keeper:
             return
         # Often while it starts, for that is when names appear; then seldom. They are on disk in case we get killed.
         self._next_look = now + (2.0 if now - self._began < 120 else 15.0)
+        self._look_inside()
         if self.remains.note_shared_memory():
             self._write_record()
 
@@ -191,7 +248,7 @@ class Keeper:
             else:
                 self._hear(self.connections[key.fd])
         if self.child is not None and self.code is None:
-            self.code = self.child.poll()
+            self.code = self._outcome()
         _reap_orphans(self.child)
 
     def _pump(self) -> None:
@@ -264,17 +321,25 @@ class Keeper:
                 connection.socket.send(line)
 
     def _finish(self) -> None:
-        stopped = self.code is None
+        stopped, self._ending = self.code is None, True
         if stopped:
             self._tell({"event": "stopping"})
+        gone = self.container is None or self.container.end(self.order.grace, lambda: self._turn(0))
         root = self.child.pid if self.child else None
         end(self.remains, root, self.order.grace, lambda: self._turn(0))
         if self._pipe >= 0:
             self._pump()
-        left = sweep(self.remains)
+        left = sweep(self.remains) + ([] if gone else [f"container {self.order.container}"])
         with contextlib.suppress(OSError):
             Path(self.order.record_path).unlink()
         self._tell({"event": "stopped", "code": self.code, "asked": stopped, "left": left})
+
+
+def hold(folder: str) -> int:
+    """Lock the file by which an engine in a container learns of this process's death; the descriptor stays open."""
+    descriptor = os.open(Path(folder, "alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
 
 
 def _die_with(parent: int) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemma_backend.config.paths import ensure, state_dir
+from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
 from gemma_backend.engine.reap import ROOT_PREFIX, Remains, end, sweep
@@ -31,7 +32,10 @@ ORPHAN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One engine as its keeper wrote it down; `keeper` and `engine` are pid and start time."""
+    """One engine as its keeper wrote it down; `keeper` and `engine` are pid and start time.
+
+    `runtime` is the folder of the runtime that it runs from, `container` the tool and the name of its container.
+    """
 
     id: str
     path: Path
@@ -49,6 +53,8 @@ class Record:
     keep: bool
     since: float
     shm: tuple[str, ...]
+    runtime: str = ""
+    container: tuple[str, str] | None = None
 
     @property
     def running(self) -> bool:
@@ -85,7 +91,7 @@ def records() -> list[Record]:
 
 def _read(path: Path) -> Record:
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    engine = data.get("engine")
+    engine, container = data.get("engine"), data.get("container")
     return Record(
         id=str(data["id"]),
         path=path,
@@ -103,13 +109,15 @@ def _read(path: Path) -> Record:
         keep=bool(data.get("keep")),
         since=float(data.get("since", 0.0)),
         shm=tuple(str(name) for name in data.get("shm", [])),
+        runtime=str(data.get("runtime", "")),
+        container=(str(container[0]), str(container[1])) if container else None,
     )
 
 
 def runtime_root() -> Path:
     """Folder for the engines' own folders, closed to others, its path short; EngineError if it is not ours."""
     # One for each state folder: records and engines' folders must be seen together, or one would look abandoned.
-    where = hashlib.sha256(str(state_dir().absolute()).encode()).hexdigest()[:6]
+    where = home()
     for base in (Path(tempfile.gettempdir()), Path("/tmp")):
         root = base / f"{ROOT_PREFIX}{os.getuid()}-{where}"
         if len(str(root)) + 9 <= LONGEST_FOLDER:
@@ -153,13 +161,26 @@ def find_running(profile: Profile) -> Endpoint | None:
 def clean_stale() -> list[str]:
     """End and remove what engines left whose keeper died; returns a sentence for each."""
     said = [reap(record) for record in records() if not record.running]
+    said += remove_stray(container_notes(), home(), lambda: [record.id for record in records() if record.running])
     _remove_orphans()
     return said
+
+
+def home() -> str:
+    """Stands for this state folder in names and labels: what belongs to another is not touched."""
+    return hashlib.sha256(str(state_dir().absolute()).encode()).hexdigest()[:6]
+
+
+def container_notes() -> Path:
+    """Where the tools stand that containers were started with."""
+    return folder() / "container-tools"
 
 
 def reap(record: Record, grace: float = 1.0) -> str:
     """End whatever is left of an engine whose keeper is gone, and remove its files; returns what was done."""
     this_boot = record.boot == boot_id()
+    if record.container is not None:
+        Container(*record.container).end(grace)
     root = record.engine[0] if record.engine and this_boot and alive(*record.engine) else None
     # Without its leader a session's number may by now stand for somebody else's: then the other marks must do.
     remains = Remains(record.id, str(record.folder), session=root, shm=set(record.shm) if this_boot else set())

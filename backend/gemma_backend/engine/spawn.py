@@ -110,5 +110,5 @@ def new_log(profile: str, engine_id: str) -> Path:
 
 def write_secret(path: Path, text: str) -> None:
     """Write `text` to a new file that only its owner can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

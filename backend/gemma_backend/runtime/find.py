@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gemma_backend.config import paths
+from gemma_backend.runtime.container import find_image, is_image
 from gemma_backend.runtime.found import Runtime, device_of, versions, vllm_version
 from gemma_backend.runtime.locks import DEVICES, Device
 from gemma_backend.types import EngineError, UsageError
@@ -46,19 +47,23 @@ def preferred() -> Device:
 
 
 def find(wanted: str) -> Runtime | None:
-    """The runtime for `cpu`, `cuda`, `quantize`, `auto`, or `path:` and a Python, an environment or a `vllm` command.
+    """The runtime that `wanted` names, None where it is not installed yet, not fetched, or its Python is gone.
 
-    None where nothing is installed yet, or the Python below it is gone. `auto` takes CUDA where an NVIDIA GPU is seen.
-    A managed runtime comes before one that was only found. UsageError for a path that does not exist or a word that is
-    none of these; EngineError for a path that holds no vLLM.
+    `cpu`, `cuda` and `quantize` are managed runtimes, or else installations found on this machine; `auto` takes CUDA
+    where an NVIDIA GPU is seen; `path:` stands before a Python, an environment or a `vllm` command, `container:` before
+    an image. UsageError for a path that does not exist or a word that is none of these; EngineError for a path or an
+    image that holds no vLLM, and for a docker that does not work.
     """
+    if is_image(wanted):
+        return find_image(wanted)
     if wanted.startswith("path:"):
         return _given(Path(wanted.removeprefix("path:")).expanduser())
     if wanted == "auto":
         return find(preferred())
     if wanted not in DEVICES:
         raise UsageError(
-            f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, or path:/… of a Python that has vLLM."
+            f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, path:/… of a Python that has vLLM, or "
+            "container:IMAGE."
         )
     own = managed(wanted)
     if own is not None and own.python.exists():
@@ -77,6 +82,8 @@ def list_runtimes() -> list[Runtime]:
 def problem(runtime: Runtime) -> str | None:
     """Why `runtime` can't be used, in a sentence; None if nothing is wrong with it as far as its files tell."""
     again = f"install it again with: gemma-tui engine install --runtime {runtime.device}"
+    if runtime.image is not None:
+        return None
     if not runtime.python.exists():
         return f"its Python {runtime.python} is gone; " + (again if runtime.kind == "managed" else "choose another.")
     found = versions(runtime.python)

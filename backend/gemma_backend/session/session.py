@@ -323,6 +323,11 @@ def missing_runtime(profile: Profile) -> str:
         )
     if profile.runtime == "auto":
         return "No vLLM runtime is installed: run `gemma-tui engine install --runtime cpu`, or cuda with an NVIDIA GPU."
+    if not profile.runtime.startswith("path:"):
+        return (
+            f"The image that profile {profile.name} runs in is not on this computer: "
+            f"run `gemma-tui engine install --runtime {profile.runtime}`."
+        )
     return f"Profile {profile.name} runs on {profile.runtime}, where no vLLM was found: check the path."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import re
 import signal
@@ -289,7 +290,7 @@ async def test_tcp_address_with_a_key(homes: Path, profile: Profile, runtime: An
 
 
 async def test_a_python_that_is_not_there(homes: Path, profile: Profile, runtime: Any, checkpoint: Path) -> None:
-    runtime.python = Path("/no/such/python")
+    runtime = dataclasses.replace(runtime, python=Path("/no/such/python"))
     engine = Engine(profile, runtime, checkpoint)
     with pytest.raises(EngineError, match="cannot be started"):
         await engine.start()

@@ -31,6 +31,7 @@ FAILURES = {
     "fail-missing-cuda-extension": ("CUDA kernels", "vllm_flash_attn"),
     "fail-missing-weights": ("lacks weights", "self_attn.k_norm.weight"),
     "fail-no-such-model": ("no such file or folder", "/models/does-not-exist"),
+    "fail-container-without-gpu": ("container was given no GPU",),
     "fail-port-in-use": ("Port 8132 is already in use",),
     "fail-tokenizers-version": ("tokenizers", "tokenizers>=0.22.0,<=0.23.0", "0.23.2"),
     "fail-transformers-too-new": ("transformers", "AmbiguousGlobalPerLayerAttributeError"),
