@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from gemma_backend.chat.logprobs import reply_tokens
 from gemma_backend.endpoint.faults import server_message
-from gemma_backend.types import Delta, Usage
+from gemma_backend.types import ChoiceEnded, Delta, Token, Usage
 
 # One event carries a few tokens, a few hundred bytes; logprobs make it some ten times that.
 EVENT_LIMIT = 4 << 20
@@ -28,6 +29,7 @@ class _Choice(msgspec.Struct):
     message: _Said | None = None
     text: Any = None
     finish_reason: Any = None
+    logprobs: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -39,6 +41,7 @@ class _Chunk(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
+_Event = Delta | ChoiceEnded | Usage
 
 
 class EventTooLong(Exception):
@@ -79,25 +82,71 @@ class EventReader:
         return self.feed(b"\n\n") if self._rest or self._lines else []
 
 
-class ReplyReader:
-    """Reads one streamed reply of `/v1/chat/completions` or `/v1/completions`.
+class _Alternative:
+    """What one read adds to one of the alternatives, and the half of a character that waits for the rest of it."""
 
-    `reason` is the server's reason for the end once it is known, `done` is true after the stream's own end mark, and
-    `problem` tells in the middle of a sentence ("sent ...") why the reply cannot be read on; with `refused` that is
-    what the server itself said.
-    """
+    __slots__ = ("half", "reason", "reasoning", "text", "tokens")
 
     def __init__(self) -> None:
-        self._events = EventReader()
-        self._half = ""
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.tokens: list[Token] = []
+        self.half = ""
         self.reason: str | None = None
+
+    def take(self, index: int, *, last: bool) -> Delta | None:
+        """The delta of what was added, if anything was; `last` tells that nothing can follow."""
+        text, reasoning, tokens = self._mended("".join(self.text), last), "".join(self.reasoning), tuple(self.tokens)
+        self.text.clear()
+        self.reasoning.clear()
+        self.tokens.clear()
+        return Delta(text, reasoning, index, tokens) if text or reasoning or tokens else None
+
+    def _mended(self, text: str, last: bool) -> str:
+        # A character beyond U+FFFF can come as two halves in two events, each an escape of its own.
+        text = self.half + text
+        self.half = ""
+        if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
+            return text
+        if "\ud800" <= text[-1] <= "\udbff" and not last:
+            text, self.half = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+class ReplyReader:
+    """Reads one streamed reply of `/v1/chat/completions` or `/v1/completions`, with up to `choices` alternatives.
+
+    `reason` is the server's reason for the end of the first one once it is known, `done` is true after the stream's own
+    end mark, and `problem` tells in the middle of a sentence ("sent ...") why the reply cannot be read on; with
+    `refused` that is what the server itself said.
+    """
+
+    def __init__(self, choices: int = 1) -> None:
+        self._events = EventReader()
+        self._choices = choices
+        self._alternatives: dict[int, _Alternative] = {}
+        self._ended: list[ChoiceEnded] = []
+        self._written: dict[str, int] = {}
         self.done = False
         self.problem: str | None = None
         self.refused = False
         self.usage: Usage | None = None
 
-    def feed(self, data: bytes) -> list[Delta | Usage]:
-        """Return what `data` adds: at most one Delta with all the new text, and one Usage with the newest counts."""
+    @property
+    def reason(self) -> str | None:
+        """The reason for the end of the first alternative."""
+        return self._alternatives[0].reason if 0 in self._alternatives else None
+
+    @property
+    def seen(self) -> set[int]:
+        """The alternatives of which something came."""
+        return set(self._alternatives)
+
+    def feed(self, data: bytes) -> list[_Event]:
+        """Return what `data` adds: at most one Delta for each alternative, and one Usage with the newest counts.
+
+        Where there are several alternatives, a ChoiceEnded follows the last Delta of each.
+        """
         try:
             payloads = self._events.feed(data)
         except EventTooLong:
@@ -105,19 +154,17 @@ class ReplyReader:
             return []
         return self._read(payloads)
 
-    def finish(self) -> list[Delta | Usage]:
+    def finish(self) -> list[_Event]:
         """Return what was still waiting for the end of its event when the connection ended."""
         return [] if self.done or self.problem else self._read(self._events.finish())
 
-    def whole(self, body: bytes) -> list[Delta | Usage]:
+    def whole(self, body: bytes) -> list[_Event]:
         """Read a reply that a server sent in one piece though a stream was asked for."""
         events = self._read([body])
         self.done = self.problem is None
         return events
 
-    def _read(self, payloads: list[bytes]) -> list[Delta | Usage]:
-        text: list[str] = []
-        reasoning: list[str] = []
+    def _read(self, payloads: list[bytes]) -> list[_Event]:
         counted = self.usage
         for payload in payloads:
             if self.done or self.problem:
@@ -125,17 +172,18 @@ class ReplyReader:
             if payload.strip() == b"[DONE]":
                 self.done = True
             elif payload:
-                self._take(payload, text, reasoning)
-        events: list[Delta | Usage] = []
-        if said := self._mended("".join(text)):
-            events.append(Delta(said, "".join(reasoning)))
-        elif reasoning:
-            events.append(Delta("", "".join(reasoning)))
+                self._take(payload)
+        events: list[_Event] = []
+        for index, alternative in self._alternatives.items():
+            if (delta := alternative.take(index, last=self.done)) is not None:
+                events.append(delta)
+        events += self._ended
+        self._ended.clear()
         if self.usage is not None and self.usage != counted:
             events.append(self.usage)
         return events
 
-    def _take(self, payload: bytes, text: list[str], reasoning: list[str]) -> None:
+    def _take(self, payload: bytes) -> None:
         chunk = _decoded(payload)
         if chunk is None:
             self.problem = "sent something that is no part of an OpenAI reply"
@@ -146,9 +194,10 @@ class ReplyReader:
             self.problem = f"broke the reply off with an error: {message or 'it did not say which'}"
             return
         if chunk.usage is not None:
-            self.usage = _usage(chunk.usage) or self.usage
+            self._count(chunk)
         for choice in chunk.choices or ():
-            if choice.index not in (0, None):
+            index = 0 if choice.index is None else choice.index
+            if type(index) is not int or not 0 <= index < self._choices:
                 continue
             said = choice.delta or choice.message
             content = choice.text if said is None else said.content
@@ -156,22 +205,28 @@ class ReplyReader:
             if not (content is None or isinstance(content, str)) or not (thought is None or isinstance(thought, str)):
                 self.problem = "sent a reply whose text is no text"
                 return
-            if content:
-                text.append(content)
-            if thought:
-                reasoning.append(thought)
-            if choice.finish_reason is not None:
-                self.reason = str(choice.finish_reason)[:40]
+            self._add(index, choice, content, thought)
 
-    def _mended(self, text: str) -> str:
-        # A character beyond U+FFFF can come as two halves in two events, each an escape of its own.
-        text = self._half + text
-        self._half = ""
-        if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
-            return text
-        if "\ud800" <= text[-1] <= "\udbff" and not self.done:
-            text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    def _count(self, chunk: _Chunk) -> None:
+        usage = _usage(chunk.usage)
+        if usage is not None and self._choices > 1 and chunk.choices:
+            # vLLM counts in each event the tokens of its own alternative, and all of them in the last.
+            self._written[str(chunk.choices[0].index)] = usage.completion_tokens
+            usage = Usage(usage.prompt_tokens, sum(self._written.values()), usage.cached_tokens)
+        self.usage = usage or self.usage
+
+    def _add(self, index: int, choice: _Choice, content: str | None, thought: str | None) -> None:
+        alternative = self._alternatives.setdefault(index, _Alternative())
+        if content:
+            alternative.text.append(content)
+        if thought:
+            alternative.reasoning.append(thought)
+        if choice.logprobs is not None:
+            alternative.tokens += reply_tokens(choice.logprobs)
+        if choice.finish_reason is not None:
+            alternative.reason = str(choice.finish_reason)[:40]
+            if self._choices > 1:
+                self._ended.append(ChoiceEnded(index, alternative.reason))
 
 
 def _decoded(payload: bytes) -> _Chunk | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gemma_backend.types import AudioPart, ImagePart, Part, Sampling, TextPart, Turn
+from gemma_backend.types import AudioPart, ImagePart, Options, Part, Sampling, TextPart, Turn
 
 IMAGE_PLACEHOLDER = "<|image|>"
 AUDIO_PLACEHOLDER = "<|audio|>"
@@ -16,6 +16,7 @@ EOS = "<eos>"
 TRANSCRIPT_STOP = "\nUser:"
 # vLLM ends a completion after 16 tokens unless told otherwise (entrypoints/openai/completion/protocol.py).
 COMPLETION_TOKENS = 512
+PLAIN = Options()
 
 _BASE_MODEL = re.compile(r"gemma-tui/|gemma-4-", re.IGNORECASE)
 _INSTRUCTED = re.compile(r"(^|[-_./])(it|instruct|chat)($|[-_./])", re.IGNORECASE)
@@ -28,6 +29,7 @@ def chat_body(
     *,
     stream: bool = True,
     base: bool | None = None,
+    options: Options = PLAIN,
 ) -> dict[str, Any]:
     """Body for `/v1/chat/completions`; a `base` model (by default told by its name) also stops at the next "User:"."""
     stop = sampling.stop
@@ -37,12 +39,19 @@ def chat_body(
         "model": model,
         "messages": [{"role": turn.role, "content": _content(turn.parts)} for turn in spoken(turns)],
         **_sampled(sampling, stop, sampling.max_tokens),
+        **_chat_options(options),
         **_streamed(stream),
     }
 
 
 def raw_body(
-    parts: Sequence[Part], sampling: Sampling, model: str, *, template: str | None, stream: bool = True
+    parts: Sequence[Part],
+    sampling: Sampling,
+    model: str,
+    *,
+    template: str | None,
+    stream: bool = True,
+    options: Options = PLAIN,
 ) -> dict[str, Any]:
     """Body for `/v1/chat/completions` that continues `parts` as they stand, pictures and clips among the text.
 
@@ -50,22 +59,28 @@ def raw_body(
     of the transcript template that our own engines were started with.
     """
     choice: dict[str, Any] = {"chat_template": template} if template else {"chat_template_kwargs": {"raw": True}}
+    if not options.add_special_tokens:
+        choice["chat_template_kwargs"] = choice.get("chat_template_kwargs", {}) | {"bos": False}
     return {
         "model": model,
         "messages": [{"role": "user", "content": [_encoded(part) for part in parts]}],
         "add_generation_prompt": False,
         **choice,
         **_sampled(sampling, sampling.stop, sampling.max_tokens or COMPLETION_TOKENS),
+        **_chat_options(options),
         **_streamed(stream),
     }
 
 
-def completion_body(prompt: str, sampling: Sampling, model: str, *, stream: bool = True) -> dict[str, Any]:
+def completion_body(
+    prompt: str, sampling: Sampling, model: str, *, stream: bool = True, options: Options = PLAIN
+) -> dict[str, Any]:
     """Body for `/v1/completions`: `prompt` as it is, byte for byte."""
     return {
         "model": model,
         "prompt": prompt,
         **_sampled(sampling, sampling.stop, sampling.max_tokens or COMPLETION_TOKENS),
+        **_completion_options(options),
         **_streamed(stream),
     }
 
@@ -168,6 +183,33 @@ def _sampled(sampling: Sampling, stop: tuple[str, ...], max_tokens: int | None) 
         "repetition_penalty": sampling.repetition_penalty,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _completion_options(options: Options) -> dict[str, Any]:
+    """What is not the default of `options`, in the words of `/v1/completions`."""
+    body: dict[str, Any] = _common_options(options)
+    if options.logprobs is not None:
+        body["logprobs"] = options.logprobs
+    if options.echo:
+        body["echo"] = True
+    if not options.add_special_tokens:
+        body["add_special_tokens"] = False
+    return body
+
+
+def _chat_options(options: Options) -> dict[str, Any]:
+    body = _common_options(options)
+    if options.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": options.logprobs}
+    return body
+
+
+def _common_options(options: Options) -> dict[str, Any]:
+    body: dict[str, Any] = {"n": options.n} if options.n > 1 else {}
+    if options.schema is not None:
+        schema = {"name": "reply", "schema": dict(options.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
 
 
 def _streamed(stream: bool) -> dict[str, Any]:

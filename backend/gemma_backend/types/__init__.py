@@ -26,15 +26,32 @@ from gemma_backend.types.history import (
     new_id,
 )
 from gemma_backend.types.sample import GpuMemory, HostMemory, Quantiles, Sample
-from gemma_backend.types.stream import Delta, Failed, Finished, Sampling, Started, StreamEvent, Usage
+from gemma_backend.types.stream import (
+    ChoiceEnded,
+    Declined,
+    Delta,
+    Echoed,
+    Failed,
+    Finished,
+    Options,
+    Sampling,
+    Started,
+    StreamEvent,
+    Usage,
+)
+from gemma_backend.types.token import Candidate, Token
 from gemma_backend.types.turn import AudioPart, ImagePart, Part, Role, TextPart, Turn
 
 __all__ = [
     "AudioPart",
     "BadInput",
+    "Candidate",
+    "ChoiceEnded",
     "ConversationKind",
+    "Declined",
     "Delta",
     "Document",
+    "Echoed",
     "Endpoint",
     "EndpointError",
     "EngineError",
@@ -55,6 +72,7 @@ __all__ = [
     "MediaRef",
     "ModelInfo",
     "Node",
+    "Options",
     "Part",
     "Phase",
     "PhaseChanged",
@@ -67,6 +85,7 @@ __all__ = [
     "StreamEvent",
     "Summary",
     "TextPart",
+    "Token",
     "Turn",
     "TurnState",
     "Usage",

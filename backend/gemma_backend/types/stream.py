@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from gemma_backend.types.token import Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,19 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for besides one reply: `n` alternatives, the `logprobs` likeliest tokens at each place, the prompt
+    back (`echo`), no BOS in front of a raw prompt (`add_special_tokens`), a JSON Schema that the reply follows.
+    """
+
+    n: int = 1
+    logprobs: int | None = None
+    echo: bool = False
+    add_special_tokens: bool = True
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The server took the request; `at` is a monotonic time in seconds."""
 
@@ -32,10 +48,40 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Text that was generated since the last event; `reasoning` is kept apart where a server sends it."""
+    """Text that was generated since the last event; `reasoning` is kept apart where a server sends it.
+
+    `index` says which of several alternatives it belongs to. `tokens` are there where logprobs were asked for; their
+    text can run ahead of `text` while a server holds some back to look for a stop string.
+    """
 
     text: str
     reasoning: str = ""
+    index: int = 0
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceEnded:
+    """One of several alternatives is complete."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """The prompt as the server gave it back, with its tokens where logprobs were asked for."""
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The server does not offer `option`, so the request went without it; `message` says how that showed."""
+
+    option: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +114,4 @@ class Failed:
     exit_code: int = 4
 
 
-StreamEvent = Started | Delta | Usage | Finished | Failed
+StreamEvent = Started | Delta | ChoiceEnded | Echoed | Declined | Usage | Finished | Failed
