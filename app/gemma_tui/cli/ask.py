@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemma_tui.cli.ask_reply import add_reply_arguments, reply_options
+
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
     from gemma_backend.config.settings import Settings
     from gemma_backend.session.session import Session
-    from gemma_backend.types import Part, Sampling
+    from gemma_backend.types import Options, Part, Sampling
 
 _STDIN_LIMIT = 64 << 20
 
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="continue the text as it is, byte for byte, instead of answering it"
     )
+    parser.add_argument("--system", metavar="TEXT", help="say this to the model before the prompt")
     parser.add_argument("--json", action="store_true", help="print one JSON object when the reply is complete")
     parser.add_argument(
         "--profile", metavar="P", help="profile to start where no engine runs (default: by the machine)"
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sampling.add_argument("--max-tokens", type=_positive, metavar="N", help="longest reply")
     sampling.add_argument("--temperature", type=_not_negative, metavar="T", help="0 always takes the likeliest token")
     sampling.add_argument("--seed", type=int, metavar="N", help="seed of the sampler")
+    add_reply_arguments(parser)
     sampling.add_argument("--stop", metavar="S", action="append", default=[], help="end before this text; repeatable")
 
 
@@ -53,12 +57,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.url is not None and args.profile:
         raise UsageError("--url and --profile exclude each other: a prompt goes to one place.")
+    if args.raw and args.system:
+        raise UsageError("--raw sends the text as it is: write what --system says into it.")
     prompt = _prompt(args)
+    options = reply_options(args)
     parts = _media(args)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed, stop=tuple(args.stop))
     # Questions and installations come before the loop, in which the first Ctrl-C would not reach them.
     session = _session(args, load({"profile": args.profile}).settings)
-    return asyncio.run(_ask(session, args, prompt, parts, sampling))
+    return asyncio.run(_ask(session, args, prompt, parts, sampling, options))
 
 
 def _prompt(args: argparse.Namespace) -> str:
@@ -112,20 +119,29 @@ def _media(args: argparse.Namespace) -> list[Part]:
     return parts
 
 
-async def _ask(session: Session, args: argparse.Namespace, prompt: str, parts: list[Part], sampling: Sampling) -> int:
-    from gemma_backend.types import TextPart
+async def _ask(
+    session: Session,
+    args: argparse.Namespace,
+    prompt: str,
+    parts: list[Part],
+    sampling: Sampling,
+    options: Options,
+) -> int:
+    from gemma_backend.types import TextPart, Turn
 
     try:
         await session.start()
         await _until_ready(session)
         if args.raw:
-            events = session.complete(prompt, sampling, parts)
+            events = session.complete(prompt, sampling, parts, options)
         else:
+            if args.system:
+                session.turns.insert(0, Turn("system", (TextPart(args.system),)))
             asked = [*parts, TextPart(prompt)] if prompt else parts
-            events = session.chat(asked, sampling)
+            events = session.chat(asked, sampling, options)
         from gemma_tui.cli.ask_output import JsonOutput, TextOutput
 
-        await (JsonOutput(session.model) if args.json else TextOutput()).show(events)
+        await (JsonOutput(session.model, options) if args.json else TextOutput(options)).show(events)
     finally:
         await session.close()
     return 0

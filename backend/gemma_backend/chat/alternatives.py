@@ -35,6 +35,19 @@ async def alternatives(
 
     What turned out not to be offered though it was not refused (probabilities that never came) is told by a Declined.
     """
+    told: set[str] = set()
+    async with aclosing(_all(endpoint, model, ask, sampling, options)) as events:
+        async for event in events:
+            if isinstance(event, Declined):
+                if event.option in told:
+                    continue
+                told.add(event.option)
+            yield event
+
+
+async def _all(
+    endpoint: Endpoint, model: str, ask: Ask, sampling: Sampling, options: Options
+) -> AsyncGenerator[StreamEvent]:
     known = offered.refused(endpoint, model)
     if options.n > 1 and "n" in known:
         yield Declined("n", known["n"])
@@ -103,7 +116,6 @@ async def _merged(
 ) -> AsyncGenerator[StreamEvent]:
     running, failed, counts = set(indices), None, dict[int, Usage]()
     ends: dict[int, Finished] = {}
-    told: set[str] = set()
     while running:
         index, event = await queue.get()
         if isinstance(event, BaseException):
@@ -122,10 +134,8 @@ async def _merged(
                 else:
                     failed = failed or event
                 yield ChoiceEnded(index, event.reason if isinstance(event, Finished) else "error")
-            case Declined(option=option):
-                if option not in told:
-                    told.add(option)
-                    yield event
+            case Declined():
+                yield event
             case Started() if index != indices[0]:
                 pass
             case _ if index == indices[0]:

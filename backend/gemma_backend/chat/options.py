@@ -62,8 +62,9 @@ def spelled(body: dict[str, Any], endpoint: Endpoint, model: str) -> tuple[dict[
     """`body` in the server's own names and without what it does not offer, and which options were left out."""
     known = refused(endpoint, model)
     left_out = [option for option in _OPTIONAL if option in known and body.get(option) is not None]
+    gone = {*left_out, "top_logprobs"} if "logprobs" in left_out else set(left_out)
     renamed = _RENAMED.get(_kinds.get(_key(endpoint, model), ""), {})
-    return {renamed.get(name, name): value for name, value in body.items() if name not in left_out}, left_out
+    return {renamed.get(name, name): value for name, value in body.items() if name not in gone}, left_out
 
 
 def lesson(status: int, said: str, sent: dict[str, Any]) -> str | None:

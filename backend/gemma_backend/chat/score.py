@@ -13,6 +13,7 @@ import msgspec
 
 from gemma_backend.chat import options as offered
 from gemma_backend.chat import quirks as learned
+from gemma_backend.chat.align import Aligner
 from gemma_backend.chat.exchange import PATIENCE, Patience, Request, learn, refusal
 from gemma_backend.chat.logprobs import prompt_tokens, reply_tokens
 from gemma_backend.chat.request import AUDIO_PLACEHOLDER, IMAGE_PLACEHOLDER, completion_body
@@ -151,9 +152,9 @@ def _read(said: bytes, prompt: str) -> tuple[Echoed, Usage | None] | None:
     tokens: Sequence[Token] = prompt_tokens(choice.get("prompt_logprobs") or answer.get("prompt_logprobs"))
     if not tokens and isinstance(text := choice.get("text"), str) and text.startswith(prompt):
         tokens = reply_tokens(choice.get("logprobs"))
-        if len(tokens) < 2 or all(token.logprob is None for token in tokens[:-1]):
-            tokens = ()
-    if not tokens:
+        # One token was generated, and follows the prompt's own.
+        tokens = tokens[: len(Aligner().feed(prompt, tokens))]
+    if all(token.logprob is None for token in tokens):
         return None
     return Echoed(prompt, without_media(tokens)), _usage(answer.get("usage"))
 

@@ -9,12 +9,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Self
 
 from gemma_backend.chat.client import warm_import
-from gemma_backend.chat.request import split_placeholders
-from gemma_backend.chat.stream import Patience, stream_chat, stream_completion, stream_raw
+from gemma_backend.chat.exchange import Request
+from gemma_backend.chat.options import introduce
+from gemma_backend.chat.request import PLAIN
+from gemma_backend.chat.stream import Patience, stream_chat
 from gemma_backend.config.settings import ChatSettings, Settings
 from gemma_backend.endpoint.address import find_key, parse_url
 from gemma_backend.endpoint.probe import Offer, choose_model, offers
 from gemma_backend.endpoint.recent import remember
+from gemma_backend.session.continuing import Continuation
 from gemma_backend.session.feed import Feed
 from gemma_backend.session.reply import Reply
 from gemma_backend.types import (
@@ -32,6 +35,7 @@ from gemma_backend.types import (
     Failure,
     Finished,
     GemmaError,
+    Options,
     Part,
     PhaseChanged,
     Sampling,
@@ -116,19 +120,36 @@ class Session:
         if self._error is not None:
             raise self._error
 
-    def chat(self, parts: Sequence[Part], sampling: Sampling | None = None) -> AsyncGenerator[StreamEvent]:
+    def chat(
+        self, parts: Sequence[Part], sampling: Sampling | None = None, options: Options = PLAIN
+    ) -> AsyncGenerator[StreamEvent]:
         """Ask the next question and stream the reply, after readiness and after replies asked for earlier.
 
         Question and reply are added to `turns`, a reply that was cut off with `complete=False`. Nothing is raised:
         the last event is Finished (`abort` after a cancel) or Failed.
         """
-        return self._start_reply(self._chat(tuple(parts), sampling))
+        return self._start_reply(self._chat(tuple(parts), sampling, options))
 
     def complete(
-        self, prompt: str, sampling: Sampling | None = None, media: Sequence[Part] = ()
+        self,
+        prompt: str,
+        sampling: Sampling | None = None,
+        media: Sequence[Part] = (),
+        options: Options = PLAIN,
     ) -> AsyncGenerator[StreamEvent]:
         """Continue `prompt` byte for byte; `media` stand where its placeholders are, or in front. `turns` stay."""
-        return self._start_reply(self._complete(prompt, sampling, tuple(media)))
+        continuation = Continuation(prompt, self._sampling(sampling), options, tuple(media))
+        return self.proceed(continuation)
+
+    def proceed(self, continuation: Continuation) -> AsyncGenerator[StreamEvent]:
+        """Continue or score a raw text as it is given, without a default from the settings; `turns` stay."""
+        return self._start_reply(self._proceed(continuation))
+
+    def as_sent(self, continuation: Continuation) -> Request | Failed:
+        """The request that `proceed` would send now; Failed while nothing is ready, or where it cannot be sent."""
+        if self.endpoint is None or self.state != "ready":
+            return Failed("Wait until the engine is ready: what is sent depends on it.", 3)
+        return continuation.as_sent(self.endpoint, self.model, managed=self._raw_form)
 
     async def cancel(self) -> None:
         """End the reply in flight; those waiting behind it go on."""
@@ -177,6 +198,7 @@ class Session:
         offer = await offers(endpoint)
         model = choose_model(offer, self._wanted, endpoint)
         self.offer, self.endpoint, self.model = offer, offer.endpoint or endpoint, model.id
+        introduce(self.endpoint, self.model, model.owner)
         await asyncio.to_thread(remember, self.endpoint, self.model)
         self._publish(EngineReady(self.endpoint, self.model))
         self._settled.set()
@@ -237,7 +259,9 @@ class Session:
         self._replies.append(reply)
         return reply.events()
 
-    async def _chat(self, parts: tuple[Part, ...], sampling: Sampling | None) -> AsyncGenerator[StreamEvent]:
+    async def _chat(
+        self, parts: tuple[Part, ...], sampling: Sampling | None, options: Options
+    ) -> AsyncGenerator[StreamEvent]:
         async with self._order:
             if (failed := await self._readiness()) is not None:
                 yield failed
@@ -247,16 +271,16 @@ class Session:
             said: list[str] = []
             complete = False
             try:
-                async with aclosing(self._stream_chat(sampling)) as events:
+                async with aclosing(self._stream_chat(sampling, options)) as events:
                     async for event in events:
-                        if isinstance(event, Delta):
+                        if isinstance(event, Delta) and not event.index:
                             said.append(event.text)
                         complete = isinstance(event, Finished) and event.reason != "abort"
                         yield await self._explained(event)
             finally:
                 self.turns.append(Turn("assistant", (TextPart("".join(said)),), complete))
 
-    def _stream_chat(self, sampling: Sampling | None) -> AsyncGenerator[StreamEvent]:
+    def _stream_chat(self, sampling: Sampling | None, options: Options) -> AsyncGenerator[StreamEvent]:
         assert self.endpoint is not None
         return stream_chat(
             self.endpoint,
@@ -264,29 +288,17 @@ class Session:
             list(self.turns),
             self._sampling(sampling),
             base=True if self._raw_form else None,
+            options=options,
             patience=self._patience(),
         )
 
-    async def _complete(
-        self, prompt: str, sampling: Sampling | None, media: tuple[Part, ...]
-    ) -> AsyncGenerator[StreamEvent]:
+    async def _proceed(self, continuation: Continuation) -> AsyncGenerator[StreamEvent]:
         async with self._order:
             if (failed := await self._readiness()) is not None:
                 yield failed
                 return
             assert self.endpoint is not None
-            chosen, patience = self._sampling(sampling), self._patience()
-            if media:
-                events = stream_raw(
-                    self.endpoint,
-                    self.model,
-                    split_placeholders(prompt, media),
-                    chosen,
-                    managed=self._raw_form,
-                    patience=patience,
-                )
-            else:
-                events = stream_completion(self.endpoint, self.model, prompt, chosen, patience=patience)
+            events = continuation.stream(self.endpoint, self.model, managed=self._raw_form, patience=self._patience())
             async with aclosing(events):
                 async for event in events:
                     yield await self._explained(event)
