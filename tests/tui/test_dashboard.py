@@ -13,10 +13,10 @@ from textual.pilot import Pilot
 
 from gemma_backend.metrics.history import History
 from gemma_backend.types import EngineState, GpuMemory, HostMemory, Phase, Quantiles, Sample
+from gemma_tui.chart import area, bar, ceiling, columns_of
 from gemma_tui.tui.themes import DARK, LIGHT
 from gemma_tui.tui.widgets import dashboard_words as words
 from gemma_tui.tui.widgets.dashboard import Dashboard
-from gemma_tui.tui.widgets.dashboard_chart import area, bar, ceiling, columns_of
 from gemma_tui.tui.widgets.dashboard_rows import Board, Standing, compact, rows
 
 GIB = 1 << 30

@@ -29,7 +29,7 @@ def client(endpoint: Endpoint, *, read_seconds: float | None = 10.0) -> httpx2.A
             base_url=endpoint.base_url,
             headers={"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {},
             transport=_Transport(
-                verify=_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
+                verify=ssl_context(endpoint), uds=endpoint.socket, proxy=_proxy(endpoint), trust_env=False
             ),
             timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
             trust_env=False,
@@ -65,7 +65,8 @@ class _Start(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
+def ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Return what encrypts connections to `endpoint`; raises BadInput where its certificate file holds none."""
     if not endpoint.base_url.startswith("https://"):
         return _unused_context()
     return _verifying_context(endpoint.ca_file) if endpoint.verify else _trusting_context()

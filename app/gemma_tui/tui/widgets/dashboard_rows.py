@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from gemma_backend.metrics.history import History
 from gemma_backend.text.clean import clean
 from gemma_backend.types import EngineState, GpuMemory, Phase, Quantiles, Sample
+from gemma_tui.chart import area, bar, ceiling, columns_of
 from gemma_tui.tui.widgets import dashboard_words as words
-from gemma_tui.tui.widgets.dashboard_chart import area, bar, ceiling, columns_of
 from gemma_tui.tui.widgets.text_cells import fit, wrap
 
 Run = tuple[str, str]
