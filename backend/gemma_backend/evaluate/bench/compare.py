@@ -65,9 +65,13 @@ def compare(a: Report, b: Report, *, seed: int = 0) -> list[Change]:
             if not all(len(part) for part in (*parts_a, *parts_b)):
                 continue
             before, after = _statistic(parts_a, figure), _statistic(parts_b, figure)
-            drawn = _drawn(parts_b, figure, chance) / _drawn(parts_a, figure, chance)
+            if before <= 0 or after <= 0:
+                # Everything came at once: there is nothing to compare.
+                continue
+            with numpy.errstate(divide="ignore", invalid="ignore"):
+                drawn = _drawn(parts_b, figure, chance) / _drawn(parts_a, figure, chance)
             edge = (1 - CONFIDENCE) / 2
-            low, high = numpy.quantile(drawn, [edge, 1 - edge])
+            low, high = numpy.nanquantile(drawn, [edge, 1 - edge])
             found.append(Change(load, figure, before, after, after / before, float(low), float(high)))
     return found
 
@@ -97,11 +101,21 @@ def _drawn(parts: Sequence[Any], figure: str, chance: Generator) -> Any:
     """DRAWS values of a figure, each from repeats and requests drawn anew."""
     import numpy
 
-    found = numpy.empty(DRAWS)
-    for index in range(DRAWS):
-        chosen = [parts[pick] for pick in chance.integers(len(parts), size=len(parts))]
-        found[index] = _statistic([part[chance.integers(len(part), size=len(part))] for part in chosen], figure)
-    return found
+    longest = max(len(part) for part in parts)
+    slots = []
+    for picks in chance.integers(len(parts), size=(len(parts), DRAWS)):
+        # Repeats need not have as many requests as one another: what is missing is no number.
+        slot = numpy.full((DRAWS, longest, *parts[0].shape[1:]), numpy.nan)
+        for number, part in enumerate(parts):
+            rows = numpy.flatnonzero(picks == number)
+            slot[rows, : len(part)] = part[chance.integers(len(part), size=(len(rows), len(part)))]
+        slots.append(slot)
+    if figure == "output_rate":
+        sums = [numpy.nansum(slot, axis=1) for slot in slots]
+        return numpy.mean([each[:, 0] / each[:, 1] for each in sums], axis=0)
+    together = numpy.concatenate(slots, axis=1)
+    even = all(len(part) == longest for part in parts)
+    return numpy.median(together, axis=1) if even else numpy.nanmedian(together, axis=1)
 
 
 def _values(one: Round, figure: str) -> Any:

@@ -16,6 +16,8 @@ VERSION = 1
 ITL_KEPT = 200_000
 """Inter-token latencies that one file keeps one by one; beyond it only those of every so many requests."""
 FILE_LIMIT = 256 << 20
+BUSY = 0.85
+LATE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,13 @@ class ClientLoad:
 
     @property
     def bottleneck(self) -> bool:
-        """Whether the client may have been what limited the figures."""
-        return self.cpu > 0.85 or self.lag > 0.05
+        """Whether the client may have been what limited the figures: it runs on one core."""
+        return self.cpu > BUSY
+
+    @property
+    def late(self) -> bool:
+        """Whether something else kept the client from looking at what had come."""
+        return self.lag > LATE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,7 @@ class _Usage(msgspec.Struct):
 class _Event(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 _events = msgspec.json.Decoder(_Event)
@@ -88,7 +89,7 @@ class Reply:
             details = event.usage.prompt_tokens_details
             self.cached_tokens = details.cached_tokens if details is not None else None
         if event.error is not None:
-            said = server_message(b'{"error":' + bytes(event.error) + b"}")
+            said = server_message({"error": event.error})
             self.problem = f"it broke off with an error: {said or 'it did not say which'}"
 
     def record(self, sent: float, begun: float, kind: str) -> Asked:

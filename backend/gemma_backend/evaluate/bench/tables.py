@@ -152,8 +152,13 @@ def remarks(report: Report) -> list[str]:
         name = f"{one.load}: "
         if one.client.bottleneck:
             said.append(
-                f"{name}this client was the bottleneck ({one.client.cpu:.0%} of a core, its loop up to "
-                f"{one.client.lag * 1000:.0f} ms late): the server can do more than is shown."
+                f"{name}this client was the bottleneck ({one.client.cpu:.0%} of its one core): the server can do more "
+                "than is shown."
+            )
+        elif one.client.late:
+            said.append(
+                f"{name}other work on this machine kept the client waiting, up to {one.client.lag * 1000:.0f} ms: "
+                "latencies are uncertain by as much."
             )
         if one.interrupted:
             said.append(f"{name}it was interrupted; what was finished by then is shown.")
