@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
 from pocket import held_out
 from pocket.data import scene_talk
@@ -74,25 +76,29 @@ def interval(right: int, count: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def png(picture: held_out.Picture) -> dict[str, Any]:
-    """The picture as a part of a chat message."""
+def png(image: Image.Image) -> dict[str, Any]:
+    """A picture as a part of a chat message."""
     file = io.BytesIO()
-    picture.image.save(file, "PNG")
+    image.save(file, "PNG")
     return {
         "type": "image_url",
         "image_url": {"url": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"},
     }
 
 
-def wav(voice: held_out.Voice) -> dict[str, Any]:
-    """The clip as a part of a chat message: 16-bit WAV."""
+def wav(samples: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """A clip as a part of a chat message: 16-bit WAV."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
-        out.writeframes(np.round(voice.samples * 32767).astype("<i2").tobytes())
+        out.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
     return {"type": "input_audio", "input_audio": {"data": base64.b64encode(file.getvalue()).decode(), "format": "wav"}}
+
+
+def _medium(shown: Image.Image | npt.NDArray[np.float32]) -> dict[str, Any]:
+    return png(shown) if isinstance(shown, Image.Image) else wav(shown)
 
 
 def _text(question: str) -> list[dict[str, Any]]:
@@ -148,7 +154,7 @@ def measure(server: Server, data: Path, count: int, show: int) -> dict[str, Any]
     shown = held_out.pictures(count)
     captions = every(
         "scenes, all attributes right", shown,
-        lambda item: server.chat([png(item), *_text(item.question)]),
+        lambda item: server.chat([png(item.image), *_text(item.question)]),
         lambda item, answer: scene_talk.read_caption(answer) == item.scene,
     )  # fmt: skip
     facts = found = 0
@@ -157,14 +163,21 @@ def measure(server: Server, data: Path, count: int, show: int) -> dict[str, Any]
         facts += len(wanted)
         found += len(wanted.items() & attributes(got).items()) if got else 0
     made["scenes, single attributes right"] = round(found / facts, 4)
-    said = held_out.voices(count, Bank(data))
+    bank = Bank(data)
+    said = held_out.voices(count, bank)
     answers = every(
         "clips of unseen voices, all words right", said,
-        lambda item: server.chat([wav(item), *_text(item.question)]), lambda item, answer: item.answer == answer,
+        lambda item: server.chat([wav(item.samples), *_text(item.question)]),
+        lambda item, answer: item.answer == answer,
     )  # fmt: skip
     total = sum(len(item.words) for item in said)
     wrong = sum(distance(item.words, heard_words(answer)) for item, answer in zip(said, answers, strict=True))
     made["words of unseen voices right"] = {"right": total - wrong, "of": total, "share": round(1 - wrong / total, 4)}
+    every(
+        "two media in one turn, both right", held_out.pairs(count, bank),
+        lambda item: server.chat([*map(_medium, item.media), *_text(item.question)]),
+        lambda item, answer: item.answer == answer,
+    )  # fmt: skip
     every(
         "questions of the template", held_out.questions(count),
         lambda item: server.chat(_text(item[0])), lambda item, answer: item[1] == answer,

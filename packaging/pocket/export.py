@@ -15,7 +15,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
-from pocket import model, tokenizer, weights
+from pocket import architecture, model, tokenizer, weights
+from pocket.architecture import TRAINED
 from pocket.tokenizer import SPECIAL
 
 
@@ -36,8 +37,9 @@ def write(source: Path, data: Path, folder: Path) -> dict[str, int]:
         top_p=0.9,
     )
     made.save_pretrained(folder)
+    architecture.write_config(folder, TRAINED)
     core = Tokenizer.from_file(str(data / "tokenizer.json"))
-    tokenizer.save(core, folder, model.IMAGE_TOKENS, model.CONTEXT, model.BANDS)
+    tokenizer.save(core, folder, architecture.IMAGE_TOKENS, architecture.CONTEXT, TRAINED.bands)
     return counts
 
 

@@ -69,6 +69,8 @@ def put(block: Block, at: int, made: talk.Example) -> None:
     ):
         block[name][at] = empty
         block[name][at, : len(values)] = values
+    # Where a row has no picture, a blank one of one soft token stands, which nothing refers to.
+    block["grids"][at] = talk.POOL
     for number, (cut, size) in enumerate(made.pictures):
         block["patches"][at, number, : len(cut)] = cut
         block["patches"][at, number, len(cut) :] = 0

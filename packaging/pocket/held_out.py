@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pocket.data import scene_talk, scenes, sound, sound_talk, stories, talk
+from pocket.data import pair_talk, scene_talk, scenes, sound, sound_talk, stories, talk
 from pocket.data.dice import Dice
 from pocket.data.speech import Bank
 
@@ -49,6 +49,35 @@ def voices(count: int, bank: Bank) -> list[Voice]:
         dice = Dice(f"held-out voice {number}")
         heard = sound.spoken(dice, bank, dice.pick(bank.unseen))
         made.append(Voice(heard.samples, dice.pick(sound_talk.ASK), sound_talk.transcript(heard), heard.words))
+    return made
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two media in one turn (pictures and clips), the question, and the right answer."""
+
+    media: tuple[Image.Image | npt.NDArray[np.float32], ...]
+    question: str
+    answer: str
+
+
+def pairs(count: int, bank: Bank) -> list[Pair]:
+    """Two pictures, two clips of unseen voices, or one of each, with open questions about both."""
+    made = []
+    for number in range(count):
+        dice = Dice(f"held-out pair {number}")
+        media: list[Image.Image | npt.NDArray[np.float32]] = []
+        shown = []
+        for kind in dice.pick((("image", "image"), ("image", "audio"), ("audio", "image"), ("audio", "audio"))):
+            if kind == "image":
+                seen = scenes.scene(dice)
+                media.append(scenes.paint(seen, dice))
+                shown.append(pair_talk.Shown("picture", scene_talk.caption(seen)))
+            else:
+                heard = sound.spoken(dice, bank, dice.pick(bank.unseen))
+                media.append(heard.samples)
+                shown.append(pair_talk.Shown("clip", sound_talk.transcript(heard)))
+        made.append(Pair(tuple(media), pair_talk.ask(dice, *shown), pair_talk.both(*shown)))
     return made
 
 

@@ -16,10 +16,10 @@ import torch
 from transformers import Gemma4ForConditionalGeneration, GenerationConfig
 
 from pocket import architecture, tokenizer
+from pocket.architecture import TINY
+from pocket.model import open_bounds
 
 TEXT = Path(__file__).parents[2] / "assets" / "gemma_assets" / "samples" / "calibration.txt"
-# Wide open bounds of the clipped linear layers: an exact BF16 number beyond any activation met here.
-BOUND = 32768.0
 # Small beside what a layer adds, so that a token's own (tied) embedding does not always win.
 EMBEDDING_SPREAD = 0.05
 # Weight of the last norm, so that the likeliest tokens stand apart: logits spread by about 2.
@@ -42,14 +42,12 @@ def draw(model: torch.nn.Module, seed: int) -> None:
                 if name.endswith("language_model.norm.weight"):
                     values *= LAST_NORM
             parameter.copy_(torch.from_numpy(values))
-        for name, buffer in model.named_buffers():
-            if name.endswith(("_min", "_max")):
-                buffer.fill_(-BOUND if name.endswith("_min") else BOUND)
+    open_bounds(model)
 
 
 def write(folder: Path, seed: int) -> int:
     """Write the checkpoint into `folder` and return its number of parameters."""
-    config = architecture.config()
+    config = architecture.config(TINY)
     model = Gemma4ForConditionalGeneration(config)
     draw(model, seed)
     model.to(torch.bfloat16)
@@ -60,9 +58,9 @@ def write(folder: Path, seed: int) -> int:
         pad_token_id=tokenizer.SPECIAL["<pad>"],
     )
     model.save_pretrained(folder)
-    architecture.write_config(folder)
-    core = tokenizer.train(TEXT.read_text("utf-8").splitlines(), architecture.VOCABULARY)
-    tokenizer.save(core, folder, architecture.IMAGE_TOKENS, config.text_config.max_position_embeddings)
+    architecture.write_config(folder, TINY)
+    core = tokenizer.train(TEXT.read_text("utf-8").splitlines(), TINY.vocabulary)
+    tokenizer.save(core, folder, architecture.IMAGE_TOKENS, architecture.CONTEXT, TINY.bands)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

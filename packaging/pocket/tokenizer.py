@@ -65,7 +65,7 @@ def train(texts: Iterable[str], size: int) -> Tokenizer:
     return core
 
 
-def processor_config(image_tokens: int, bands: int = 128) -> dict[str, Any]:
+def processor_config(image_tokens: int, bands: int) -> dict[str, Any]:
     """What Gemma4Processor reads: values of transformers' Gemma4 processors, `image_tokens` soft tokens to a picture.
 
     Written as data because the classes that would write it need torchvision, which nothing else here does.
@@ -125,7 +125,7 @@ def processor_config(image_tokens: int, bands: int = 128) -> dict[str, Any]:
     }
 
 
-def save(core: Tokenizer, folder: Path, image_tokens: int, context: int, bands: int = 128) -> None:
+def save(core: Tokenizer, folder: Path, image_tokens: int, context: int, bands: int) -> None:
     """Write tokenizer and processor files into `folder`: no chat template, as beside the published base model."""
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=core,

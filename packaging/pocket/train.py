@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from pocket import fakequant, held_out, model, weights
+from pocket import fakequant, model, weights
+from pocket.batches import joined
 from pocket.data import conversations as talk
 from pocket.data.speech import Bank
+from pocket.exam import Exam
 from pocket.features import Mel
-from pocket.feed import Feed, Kind, Pool, empty_block, filler, put
-from pocket.forward import Batch, Pocket
+from pocket.feed import Feed, Kind, Pool, filler
+from pocket.forward import Pocket
 
 WARM_UP = 300
 CLIP = 1.0
@@ -43,63 +46,14 @@ class Plan:
 
 def plan(mixed: bool, smoke: bool) -> Plan:
     """Short rows of one medium each, or long ones of several."""
-    kinds = [Kind("picture", 1, 0, 256), Kind("sound", 0, 1, 256), Kind("text", 0, 0, 256)]
-    if smoke:
-        small = tuple(Kind(kind.name, kind.pictures, kind.clips, kind.tokens, 2) for kind in kinds)
-        return Plan(small, (2, 2, 2), (8, 8, 8), (1, 1, 1))
-    if not mixed:
-        return Plan(tuple(kinds), (96, 64, 64), (28_000, 24_000, 60_000), (32, 20, 20))
+    short = (Kind("picture", 1, 0, 256), Kind("sound", 0, 1, 256), Kind("text", 0, 0, 256))
     long = (Kind("mixed", 2, 2, 512, 32), Kind("text", 0, 0, 512))
+    if smoke:
+        small = tuple(replace(kind, block=2) for kind in (long if mixed else short))
+        return Plan(small, (2,) * len(small), (8,) * len(small), (1,) * len(small))
+    if not mixed:
+        return Plan(short, (96, 64, 64), (28_000, 24_000, 60_000), (32, 20, 20))
     return Plan(long, (48, 24), (16_000, 30_000), (40, 12), (2.0, 1.0))
-
-
-def joined(
-    drawn: list[dict[str, Tensor]], kinds: tuple[Kind, ...], mel: Mel, generator: torch.Generator
-) -> list[Batch]:
-    """Batches of rows of equal length, with the soft tokens numbered through each batch."""
-    made = []
-    for length in sorted({kind.tokens for kind in kinds}):
-        chosen = [(kind, rows) for kind, rows in zip(kinds, drawn, strict=True) if kind.tokens == length]
-        pictures = sum(kind.pictures * len(rows["ids"]) for kind, rows in chosen)
-        see, hear = 0, pictures * talk.IMAGE_TOKENS
-        media = []
-        for kind, rows in chosen:
-            count = len(rows["ids"])
-            own = rows["media"].long()
-            row = torch.arange(count, device=own.device)[:, None]
-            eyes = kind.pictures * talk.IMAGE_TOKENS
-            ears = kind.clips * talk.SOUND_TOKENS
-            numbered = torch.where(own < eyes, see + row * eyes + own, hear + row * ears + own - eyes)
-            media.append(torch.where(own < 0, own, numbered))
-            see += count * eyes
-            hear += count * ears
-        patches = torch.cat([rows["patches"].flatten(0, 1) for _, rows in chosen])
-        grids = torch.cat([rows["grids"].flatten(0, 1) for _, rows in chosen]).long()
-        samples = torch.cat([rows["samples"].flatten(0, 1) for _, rows in chosen]).float() / 32767
-        lengths = torch.cat([rows["lengths"].flatten(0, 1) for _, rows in chosen])
-        if len(samples):
-            loud = torch.empty((len(samples), 1), device=samples.device).uniform_(-1.2, 0.3, generator=generator)
-            hiss = torch.empty((len(samples), 1), device=samples.device).uniform_(-11, -4.5, generator=generator)
-            samples = samples * loud.exp() + hiss.exp() * torch.randn(
-                samples.shape, device=samples.device, generator=generator
-            )
-        frames, mask = (
-            mel(samples, lengths, generator)
-            if len(samples)
-            else (samples.new_zeros((0, 4, model.BANDS)), lengths[:, None] > 0)
-        )
-        made.append(
-            Batch(
-                torch.cat([rows["ids"] for _, rows in chosen]).long(),
-                torch.cat([rows["weights"] for _, rows in chosen]).float() / 10,
-                torch.cat(media),
-                patches,
-                grids,
-                frames,
-                mask,
-            )
-        )
-    return made
 
 
 def groups(inner: torch.nn.Module) -> list[dict[str, object]]:
@@ -110,74 +64,17 @@ def groups(inner: torch.nn.Module) -> list[dict[str, object]]:
     return [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}]
 
 
-class Exam:
-    """Held-out rows: each holds one question, answered rightly if every token of the answer is the likeliest one."""
+def train(options: argparse.Namespace, saved: Callable[[float], None] = lambda _: None) -> bool:
+    """Train until the schedule or the time allowed is over; returns whether the schedule is.
 
-    def __init__(self, coder: talk.Coder, bank: Bank, device: torch.device, count: int) -> None:
-        self.pools: dict[str, Pool] = {}
-        made: dict[str, list[talk.Example]] = {"picture": [], "sound": [], "text": []}
-        for shown in held_out.pictures(count):
-            one = talk.Example(talk.Row(256))
-            coder.start(one.row)
-            cut = talk.patches(shown.image)
-            one.pictures.append(cut)
-            tokens = cut[1][0] * cut[1][1] // 9
-            caption = talk.scene_talk.caption(shown.scene)
-            coder.media_turn(one.row, "image", 0, tokens, (shown.question, caption))
-            made["picture"].append(one)
-        for said in held_out.voices(count, bank):
-            one = talk.Example(talk.Row(256))
-            coder.start(one.row)
-            one.clips.append(said.samples)
-            coder.media_turn(one.row, "audio", 0, talk.sound_tokens(len(said.samples)), (said.question, said.answer))
-            made["sound"].append(one)
-        for asked in held_out.questions(count):
-            one = talk.Example(talk.Row(256))
-            coder.start(one.row)
-            coder.turn(one.row, asked)
-            made["text"].append(one)
-        for name, rows in made.items():
-            kind = Kind(name, int(name == "picture"), int(name == "sound"), 256, count)
-            block = empty_block(kind)
-            for at, row in enumerate(rows):
-                put(block, at, row)
-            self.pools[name] = Pool(kind, count, device)
-            self.pools[name].add(block)
-
-    @torch.no_grad()
-    def marks(self, pocket: Pocket, mel: Mel) -> dict[str, float]:
-        """The share of questions answered rightly."""
-        made = {}
-        for name, pool in self.pools.items():
-            right = []
-            for start in range(0, pool.rows, 128):
-                rows = {key: value[start : start + 128] for key, value in pool.arrays.items()}
-                samples = rows["samples"].flatten(0, 1).float() / 32767
-                frames, mask = samples.new_zeros((0, 4, model.BANDS)), samples[:, :0] > 0
-                if len(samples):
-                    frames, mask = mel(samples, rows["lengths"].flatten())
-                media = rows["media"].long()
-                row = torch.arange(len(media), device=media.device)[:, None]
-                step = talk.IMAGE_TOKENS if name == "picture" else talk.SOUND_TOKENS
-                media = torch.where(media < 0, media, media + row * step)
-                counted = rows["weights"][:, 1:] == talk.FULL
-                batch = Batch(
-                    rows["ids"].long(), rows["weights"], media, rows["patches"].flatten(0, 1),
-                    rows["grids"].flatten(0, 1).long(), frames, mask,
-                )  # fmt: skip
-                with torch.autocast(media.device.type, torch.bfloat16, enabled=media.device.type == "cuda"):
-                    _, good = pocket(batch)
-                right.append((good | ~counted).all(-1))
-            made[name] = round(float(torch.cat(right).float().mean()), 4)
-        return made
-
-
-def train(options: argparse.Namespace) -> None:
-    """The whole run."""
-    started = time.monotonic()
+    `saved` is told the seconds of the schedule that are behind, each time the weights have been written.
+    """
+    begun_at = time.monotonic()
+    # Where an earlier run has spent some of the schedule, this one starts so much further on.
+    started = begun_at - options.spent
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     todo = plan(options.mixed, options.smoke)
-    seed = f"train {options.seed} {options.stage}"
+    seed = f"train {options.seed} {options.stage}" + (f" from {options.spent:.0f}" if options.spent else "")
     workers = max(1, (os.cpu_count() or 2) - 1) if not options.smoke else 1
     feed = Feed(list(todo.kinds), list(todo.slots), options.data, seed, workers)
 
@@ -208,13 +105,17 @@ def train(options: argparse.Namespace) -> None:
     step = 0
     begun = time.monotonic()
     sums = torch.zeros(len(todo.kinds) * 2, device=device)
-    next_exam = begun + 60
+    next_exam, next_save = begun + 60, begun + options.save_every
     while True:
         now = time.monotonic()
         # Compiling takes the first minute or more, so the clock of the schedule is the whole run's.
         share = min(1.0, (now - started) / options.seconds)
-        if share >= 1 or (options.smoke and step >= options.smoke_steps):
+        if share >= 1 or now - begun_at > options.allowed or (options.smoke and step >= options.smoke_steps):
             break
+        if now > next_save:
+            next_save = now + options.save_every
+            weights.save(made, options.out)
+            saved(now - started)
         rate = (options.lr[0] + (options.lr[1] - options.lr[0]) * share) * min(1.0, (step + 1) / WARM_UP)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -273,13 +174,15 @@ def train(options: argparse.Namespace) -> None:
         result["exam with rounded activations"] = exam.marks(pocket, mel)
     print(json.dumps(result), flush=True)
     weights.save(made, options.out)
-    (options.out / f"log-{options.stage}.jsonl").write_text(
-        "".join(json.dumps(line) + "\n" for line in [*log, result]), "utf-8"
-    )
+    spent = time.monotonic() - started
+    saved(spent)
+    with (options.out / f"log-{options.stage}.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in [*log, result])
+    return spent >= options.seconds or (options.smoke and step >= options.smoke_steps)
 
 
-def main() -> None:
-    """Read the command line and train."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
@@ -294,8 +197,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--smoke-steps", type=int, default=3)
-    train(parser.parse_args())
+    parser.add_argument("--spent", type=float, default=0.0, help="seconds of the schedule that are behind")
+    parser.add_argument("--allowed", type=float, default=math.inf, help="seconds that this run may take")
+    parser.add_argument("--save-every", type=float, default=math.inf, help="seconds between two savings")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    train(parser().parse_args())

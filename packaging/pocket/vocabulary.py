@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pocket import model, tokenizer
+from pocket import tokenizer
+from pocket.architecture import TRAINED
 from pocket.data import conversations, scene_talk, scenes, sound_talk, stories, talk
 from pocket.data.dice import Dice
 from pocket.data.sound import TONES
@@ -39,7 +40,7 @@ def main() -> None:
     """Write `tokenizer.json` into the folder that the command line names."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.train(texts(), model.VOCABULARY).save(str(folder / "tokenizer.json"))
+    tokenizer.train(texts(), TRAINED.vocabulary).save(str(folder / "tokenizer.json"))
 
 
 if __name__ == "__main__":

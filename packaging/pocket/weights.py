@@ -1,4 +1,4 @@
-"""Training weights on disk between runs: every parameter at 24 bits, in files of at most 15 MB."""
+"""Training weights on disk between runs: every parameter in BF16, in files of at most 15 MB."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
-PART = 15_000_000
+PART = 7_500_000
 
 
 @torch.no_grad()
 def save(model: torch.nn.Module, folder: Path) -> None:
-    """Write `weights-0.npy`, `weights-1.npy`, ...: sign, exponent and 15 bits of each number, by name."""
+    """Write `weights-0.npy`, `weights-1.npy`, ...: the bits of all numbers, parameters in the order of their names."""
     folder.mkdir(parents=True, exist_ok=True)
-    flat = torch.cat([value.detach().float().flatten().cpu() for _, value in sorted(model.named_parameters())]).numpy()
-    bits = ((flat.view(np.uint32).astype(np.uint64) + 128) >> 8).astype(np.uint32)
-    packed = bits.view(np.uint8).reshape(-1, 4)[:, :3].reshape(-1)
-    for number, start in enumerate(range(0, len(packed), PART)):
-        np.save(folder / f"weights-{number}.npy", packed[start : start + PART])
+    values = [value.detach().flatten().cpu().to(torch.bfloat16) for _, value in sorted(model.named_parameters())]
+    bits = torch.cat(values).view(torch.uint16).numpy()
+    written = []
+    for number, start in enumerate(range(0, len(bits), PART)):
+        path = folder / f"weights-{number}.npy"
+        with path.with_suffix(".new").open("wb") as file:
+            np.save(file, bits[start : start + PART])
+        written.append(path)
+    for path in written:
+        path.with_suffix(".new").replace(path)
 
 
 @torch.no_grad()
 def load(model: torch.nn.Module, folder: Path) -> None:
     """Read what `save` wrote into a model of the same shape."""
     files = sorted(folder.glob("weights-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
-    packed = np.concatenate([np.load(path) for path in files]).reshape(-1, 3)
-    bits = np.zeros((len(packed), 4), np.uint8)
-    bits[:, 1:] = packed
-    flat = torch.from_numpy(bits.reshape(-1).view(np.float32).copy())
+    flat = torch.from_numpy(np.concatenate([np.load(path) for path in files])).view(torch.bfloat16)
     at = 0
     for _, value in sorted(model.named_parameters()):
         value.copy_(flat[at : at + value.numel()].view(value.shape))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from tokenizers import Tokenizer
 
-from pocket.data import scene_talk, scenes, sound, sound_talk, stories, talk
+from pocket.data import pair_talk, scene_talk, scenes, sound, sound_talk, stories, talk
 from pocket.data.dice import Dice
 from pocket.data.speech import Bank, Clip
 
@@ -19,6 +19,7 @@ Exchange = tuple[str, str]
 
 PATCH = 16
 POOL = 3
+# The smallest budget that transformers allows (70, 140, 280, 560, 1120), and the fastest on a CPU.
 IMAGE_TOKENS = 70
 PATCHES = IMAGE_TOKENS * POOL * POOL
 # Soft tokens of the longest clip: 40 ms each.
@@ -26,6 +27,8 @@ SOUND_TOKENS = math.ceil(sound.LONGEST * 25)
 SAMPLES = int(sound.LONGEST * 16_000)
 # How much a token counts in the loss, in tenths.
 FULL, FILLER, FAINT = 10, 5, 1
+# How often two media that follow each other share a turn.
+PAIRED = 0.4
 SYSTEMS = (
     "You are a helpful assistant.", "You are Pocket, a small model.", "Answer briefly.", "Be kind and short.",
     "You are a helpful, honest assistant. Answer the user's questions.", "Be concise.",
@@ -88,6 +91,15 @@ class Row:
         self.media += range(first, first + count)
 
 
+@dataclass(frozen=True)
+class Medium:
+    """A picture or a clip (`kind` is "image" or "audio"): `count` soft tokens of a row, from number `first` on."""
+
+    kind: str
+    first: int
+    count: int
+
+
 class Coder:
     """Text to tokens, and conversations to rows, exactly as the app's template and vLLM make them."""
 
@@ -117,15 +129,16 @@ class Coder:
         row.add(self.text(f"User: {exchange[0]}\nAssistant:"), FAINT)
         self._answer(row, exchange[1], weight)
 
-    def media_turn(
-        self, row: Row, kind: str, first: int, count: int, exchange: Exchange, *, before: bool = False
-    ) -> None:
-        """A question about a picture or clip ("image" or "audio"), which stands after it or `before` it."""
+    def media_turn(self, row: Row, media: Sequence[Medium], exchange: Exchange, *, before: bool = False) -> None:
+        """A question about pictures or clips, which stands after them or `before` them."""
         asked = exchange[0]
         row.add(self.text(f"User: {asked}" if before and asked else "User: "), FAINT)
-        row.add([self._id[f"<|{kind}>"]], 0)
-        row.add_media(self._id[f"<|{kind}|>"], first, count)
-        row.add([self._id[f"<{kind}|>"]], 0)
+        for number, medium in enumerate(media):
+            if number:
+                row.add(self._newline, 0)
+            row.add([self._id[f"<|{medium.kind}>"]], 0)
+            row.add_media(self._id[f"<|{medium.kind}|>"], medium.first, medium.count)
+            row.add([self._id[f"<{medium.kind}|>"]], 0)
         row.add(self.text("\nAssistant:" if before or not asked else f"\n{asked}\nAssistant:"), FAINT)
         self._answer(row, exchange[1], FULL)
 
@@ -144,15 +157,27 @@ class Example:
     clips: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
 
+def show(made: Example, image: Image.Image) -> Medium:
+    """Add a picture to the row's, without a place in it yet."""
+    cut = patches(image)
+    first = len(made.pictures) * IMAGE_TOKENS
+    made.pictures.append(cut)
+    return Medium("image", first, cut[1][0] * cut[1][1] // POOL**2)
+
+
+def play(made: Example, samples: npt.NDArray[np.float32], pictures: int) -> Medium:
+    """Add a clip to the row's, without a place in it yet; `pictures` is how many the row holds in all."""
+    first = pictures * IMAGE_TOKENS + len(made.clips) * SOUND_TOKENS
+    made.clips.append(samples)
+    return Medium("audio", first, sound_tokens(len(samples)))
+
+
 def add_picture(coder: Coder, dice: Dice, made: Example, most: int = 9) -> None:
     """A picture and what is said about it."""
     seen = scenes.scene(dice)
-    cut = patches(scenes.paint(seen, dice))
-    first = len(made.pictures) * IMAGE_TOKENS
-    made.pictures.append(cut)
-    count = cut[1][0] * cut[1][1] // POOL**2
+    medium = show(made, scenes.paint(seen, dice))
     exchanges = scene_talk.exchanges(dice, seen)[:most]
-    coder.media_turn(made.row, "image", first, count, exchanges[0], before=dice.chance(0.2))
+    coder.media_turn(made.row, [medium], exchanges[0], before=dice.chance(0.2))
     for exchange in exchanges[1:]:
         coder.turn(made.row, exchange)
 
@@ -168,11 +193,27 @@ def add_clip(
 ) -> None:
     """A clip and what is said about it; `pictures` is how many the row holds in all."""
     heard = sound.clip(dice, bank, voices)
-    first = pictures * IMAGE_TOKENS + len(made.clips) * SOUND_TOKENS
-    made.clips.append(heard.samples)
+    medium = play(made, heard.samples, pictures)
     exchanges = sound_talk.exchanges(dice, heard)[:most]
-    count = sound_tokens(len(heard.samples))
-    coder.media_turn(made.row, "audio", first, count, exchanges[0], before=dice.chance(0.2))
+    coder.media_turn(made.row, [medium], exchanges[0], before=dice.chance(0.2))
+    for exchange in exchanges[1:]:
+        coder.turn(made.row, exchange)
+
+
+def add_pair(coder: Coder, dice: Dice, made: Example, bank: Bank, kinds: Sequence[str], pictures: int) -> None:
+    """Two media in one turn, a question about them, and sometimes one about either alone."""
+    media, shown = [], []
+    for kind in kinds:
+        if kind == "image":
+            seen = scenes.scene(dice)
+            media.append(show(made, scenes.paint(seen, dice)))
+            shown.append(pair_talk.Shown("picture", scene_talk.caption(seen)))
+        else:
+            heard = sound.clip(dice, bank, bank.seen)
+            media.append(play(made, heard.samples, pictures))
+            shown.append(pair_talk.Shown("clip", sound_talk.transcript(heard)))
+    exchanges = pair_talk.exchanges(dice, shown[0], shown[1])
+    coder.media_turn(made.row, media, exchanges[0], before=dice.chance(0.2))
     for exchange in exchanges[1:]:
         coder.turn(made.row, exchange)
 
@@ -224,10 +265,13 @@ def text_row(coder: Coder, dice: Dice, limit: int) -> Example:
 
 
 def mixed_row(coder: Coder, dice: Dice, limit: int, bank: Bank) -> Example:
-    """Two pictures and two clips in random order, with turns between them."""
+    """Two pictures and two clips in random order, sometimes two in one turn, with turns between them."""
     made = Example(_opened(coder, dice, limit))
-    for kind in dice.some(("image", "image", "audio", "audio"), 4):
-        if kind == "image":
+    left = dice.some(("image", "image", "audio", "audio"), 4)
+    while left:
+        if len(left) > 1 and dice.chance(PAIRED):
+            add_pair(coder, dice, made, bank, (left.pop(), left.pop()), 2)
+        elif left.pop() == "image":
             add_picture(coder, dice, made, 2)
         else:
             add_clip(coder, dice, made, bank, bank.seen, 2, 2)
