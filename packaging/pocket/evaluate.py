@@ -33,13 +33,14 @@ from pocket.data.speech import RATE, Bank
 class Server:
     """A vLLM server, asked one request at a time by each caller."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
         self._url = url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self.model = str(self._ask("/v1/models", None)["data"][0]["id"])
 
     def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self._url + path, data, self._headers)
         with urllib.request.urlopen(request, timeout=300) as answer:
             made: dict[str, Any] = json.load(answer)
             return made

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from pocket.data import grammar, scene_talk, scenes, sound, sound_talk, stories, talk
+from pocket.data import grammar, pair_talk, scene_talk, scenes, sound, sound_talk, stories, talk
 from pocket.data.dice import Dice
 
 
@@ -109,3 +109,15 @@ def test_sums_are_right() -> None:
         numbers = {grammar.number(value): value for value in range(21)}
         value = numbers[first] + numbers[second] * (1 if sign == "plus" else -1)
         assert numbers[right] == value, asked
+
+
+def test_two_media_in_one_turn_are_both_told_in_order() -> None:
+    first, second = (pair_talk.Shown("picture", f"A {colour} star.") for colour in ("red", "blue"))
+    heard = pair_talk.Shown("clip", "I hear the word: yes.")
+    assert pair_talk.both(first, second) == "First picture: A red star. Second picture: A blue star."
+    assert pair_talk.both(heard, first) == "I hear the word: yes. A red star."
+    dice = Dice("pairs")
+    for _ in range(200):
+        for asked, answer in pair_talk.exchanges(dice, first, heard):
+            alone = [shown for shown in (first, heard) if asked in pair_talk.ALONE[shown.kind]]
+            assert answer == (alone[0].answer if alone else pair_talk.both(first, heard))
