@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gemma_backend.metrics.own import OwnMeasures, OwnRequest
-from gemma_backend.types import Delta, Failed, Finished, GemmaError, Part, StreamEvent, Usage
+from gemma_backend.types import Delta, Failed, Finished, GemmaError, Part, StreamEvent, Usage, new_id
 
 if TYPE_CHECKING:
     from gemma_backend.session.session import Session
@@ -45,7 +45,7 @@ class Message:
 
     parts: tuple[Part, ...]
     turn: int
-    turns_before: int | None = None
+    question: int = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,6 @@ class Conversation:
         message = self.unanswered
         if message is None or self.session is None or self.answering:
             return False
-        if message.turns_before is not None:
-            del self.session.turns[message.turns_before :]
         self.unanswered = None
         self.waiting.insert(0, message)
         self.pump()
@@ -151,7 +149,7 @@ class Conversation:
         self.unanswered = None
         self._pace = Pace()
         if self.session is not None:
-            self.session.turns.clear()
+            self.session.converse()
         self._changed()
 
     async def cancel(self) -> bool:
@@ -193,12 +191,11 @@ class Conversation:
         self._changed()
 
     async def _ask(self, session: Session, message: Message) -> None:
-        message.turns_before = len(session.turns)
         self._begin()
         turn = self._view.begin_reply()
         empty, ended = True, False
         try:
-            async with _closing(session.chat(message.parts)) as events:
+            async with _closing(self._reply(session, message)) as events:
                 async for event in events:
                     self._count(event)
                     if isinstance(event, Delta):
@@ -213,6 +210,11 @@ class Conversation:
             if not ended:
                 self._view.end_reply(turn, Finished("abort"), empty=empty)
             self._end()
+
+    def _reply(self, session: Session, message: Message) -> AsyncGenerator[StreamEvent]:
+        if message.question in session.talk.tree:
+            return session.regenerate(message.question)
+        return session.chat(message.parts, ids=(message.question, new_id()))
 
     def _begin(self) -> None:
         self._meter = Meter(self._now)

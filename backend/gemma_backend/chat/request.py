@@ -30,14 +30,20 @@ def chat_body(
     stream: bool = True,
     base: bool | None = None,
     options: Options = PLAIN,
+    go_on: bool = False,
 ) -> dict[str, Any]:
-    """Body for `/v1/chat/completions`; a `base` model (by default told by its name) also stops at the next "User:"."""
+    """Body for `/v1/chat/completions`; a `base` model (by default told by its name) also stops at the next "User:".
+
+    With `go_on` the last turn is a reply, and the model writes more of it instead of another one (vLLM's
+    ChatCompletionRequest: `continue_final_message` excludes `add_generation_prompt`).
+    """
     stop = sampling.stop
     if is_base_model(model) if base is None else base:
         stop = with_transcript_stop(stop)
     return {
         "model": model,
         "messages": [{"role": turn.role, "content": _content(turn.parts)} for turn in spoken(turns)],
+        **({"add_generation_prompt": False, "continue_final_message": True} if go_on else {}),
         **_sampled(sampling, stop, sampling.max_tokens),
         **_chat_options(options),
         **_streamed(stream),
@@ -85,8 +91,11 @@ def completion_body(
     }
 
 
-def transcript_prompt(turns: Sequence[Turn], eos: str = EOS) -> str:
-    """The text that `templates/transcript.jinja` renders, without BOS, which `/v1/completions` adds itself."""
+def transcript_prompt(turns: Sequence[Turn], eos: str = EOS, *, go_on: bool = False) -> str:
+    """The text that `templates/transcript.jinja` renders, without BOS, which `/v1/completions` adds itself.
+
+    With `go_on` it ends in the last turn, a reply, instead of where the next one begins.
+    """
     pieces = []
     for turn in spoken(turns):
         said = "".join(_transcribed(part) for part in turn.parts).strip()
@@ -96,6 +105,8 @@ def transcript_prompt(turns: Sequence[Turn], eos: str = EOS) -> str:
             pieces.append(f"Assistant: {said}{eos}\n")
         else:
             pieces.append(f"User: {said}\n")
+    if go_on:
+        return "".join(pieces).removesuffix(f"{eos}\n")
     return "".join(pieces) + "Assistant:"
 
 

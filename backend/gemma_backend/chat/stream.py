@@ -38,18 +38,20 @@ async def stream_chat(
     base: bool | None = None,
     options: Options = PLAIN,
     patience: Patience = PATIENCE,
+    go_on: bool = False,
 ) -> AsyncGenerator[StreamEvent]:
     """Stream the reply to `turns`: Started, Delta and Usage as they come, then Finished or Failed; raises nothing.
 
     A server without a chat template gets the built-in transcript on `/v1/completions`. `base` tells whether the server
     applies that transcript by itself (None: judged by the model's name). With `options` a Declined comes first for each
-    one that the server does not offer. Closing the iterator drops the connection, on which vLLM stops generating.
+    one that the server does not offer. With `go_on` the last turn is a reply, and more of it is streamed. Closing the
+    iterator drops the connection, on which vLLM stops generating.
     """
 
     def build(sampling: Sampling, options: Options) -> Build:
         def built(quirks: set[learned.Quirk]) -> Request | Failed:
             if "no-template" not in quirks:
-                return Request(True, chat_body(turns, sampling, model, base=base, options=options))
+                return Request(True, chat_body(turns, sampling, model, base=base, options=options, go_on=go_on))
             if any(has_media(turn.parts) for turn in spoken(turns)):
                 return Failed(
                     f"{place(endpoint)} has no chat template for {model}, so pictures and clips cannot be sent: start "
@@ -57,7 +59,7 @@ async def stream_chat(
                     exit_code=5,
                 )
             stopping = replace(sampling, stop=with_transcript_stop(sampling.stop))
-            prompt = transcript_prompt(turns, eos_of(model))
+            prompt = transcript_prompt(turns, eos_of(model), go_on=go_on)
             return Request(False, completion_body(prompt, stopping, model, options=options))
 
         return built
@@ -68,7 +70,7 @@ async def stream_chat(
     begun: set[int] = set()
     async with aclosing(alternatives(endpoint, model, ask, sampling, options)) as events:
         async for event in events:
-            if isinstance(event, Delta) and event.index not in begun:
+            if isinstance(event, Delta) and event.index not in begun and not go_on:
                 # After the transcript's "Assistant:" a model writes a space, which is no part of what it says.
                 by_server = is_base_model(model) if base is None else base
                 transcribed = by_server or "no-template" in learned.known(endpoint, model)

@@ -12,16 +12,16 @@ from gemma_backend.chat.client import warm_import
 from gemma_backend.chat.exchange import Request
 from gemma_backend.chat.options import introduce
 from gemma_backend.chat.request import PLAIN
-from gemma_backend.chat.stream import Patience, stream_chat
+from gemma_backend.chat.stream import Patience
 from gemma_backend.config.settings import ChatSettings, Settings
 from gemma_backend.endpoint.address import find_key, parse_url
 from gemma_backend.endpoint.probe import Offer, choose_model, offers
 from gemma_backend.endpoint.recent import remember
+from gemma_backend.session.asking import Asking
 from gemma_backend.session.continuing import Continuation
 from gemma_backend.session.feed import Feed
 from gemma_backend.session.reply import Reply
 from gemma_backend.types import (
-    Delta,
     Endpoint,
     EndpointError,
     EngineError,
@@ -33,15 +33,12 @@ from gemma_backend.types import (
     EngineStopping,
     Failed,
     Failure,
-    Finished,
     GemmaError,
     Options,
     Part,
     PhaseChanged,
     Sampling,
     StreamEvent,
-    TextPart,
-    Turn,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
 _AUTOPSY_SECONDS = 2.0
 
 
-class Session:
+class Session(Asking):
     """One conversation and the engine or endpoint behind it; everything runs in the loop that `start()` was called in.
 
     `state` is that of the engine, and for an endpoint "starting" until it was reached, then "ready" or "failed".
@@ -62,12 +59,12 @@ class Session:
     def __init__(
         self, profile: Profile | None, endpoint: Endpoint | None, model: str | None, settings: Settings
     ) -> None:
+        super().__init__()
         self.profile = profile
         self.settings = settings
         self.state: EngineState = "stopped"
         self.endpoint = endpoint
         self.model = model or ""
-        self.turns: list[Turn] = []
         self.failure: Failure | None = None
         self.managed = False
         self.offer: Offer | None = None
@@ -119,16 +116,6 @@ class Session:
         await self._settled.wait()
         if self._error is not None:
             raise self._error
-
-    def chat(
-        self, parts: Sequence[Part], sampling: Sampling | None = None, options: Options = PLAIN
-    ) -> AsyncGenerator[StreamEvent]:
-        """Ask the next question and stream the reply, after readiness and after replies asked for earlier.
-
-        Question and reply are added to `turns`, a reply that was cut off with `complete=False`. Nothing is raised:
-        the last event is Finished (`abort` after a cancel) or Failed.
-        """
-        return self._start_reply(self._chat(tuple(parts), sampling, options))
 
     def complete(
         self,
@@ -258,39 +245,6 @@ class Session:
         reply = Reply(stream, self._replies.remove)
         self._replies.append(reply)
         return reply.events()
-
-    async def _chat(
-        self, parts: tuple[Part, ...], sampling: Sampling | None, options: Options
-    ) -> AsyncGenerator[StreamEvent]:
-        async with self._order:
-            if (failed := await self._readiness()) is not None:
-                yield failed
-                return
-            assert self.endpoint is not None
-            self.turns.append(Turn("user", parts))
-            said: list[str] = []
-            complete = False
-            try:
-                async with aclosing(self._stream_chat(sampling, options)) as events:
-                    async for event in events:
-                        if isinstance(event, Delta) and not event.index:
-                            said.append(event.text)
-                        complete = isinstance(event, Finished) and event.reason != "abort"
-                        yield await self._explained(event)
-            finally:
-                self.turns.append(Turn("assistant", (TextPart("".join(said)),), complete))
-
-    def _stream_chat(self, sampling: Sampling | None, options: Options) -> AsyncGenerator[StreamEvent]:
-        assert self.endpoint is not None
-        return stream_chat(
-            self.endpoint,
-            self.model,
-            list(self.turns),
-            self._sampling(sampling),
-            base=True if self._raw_form else None,
-            options=options,
-            patience=self._patience(),
-        )
 
     async def _proceed(self, continuation: Continuation) -> AsyncGenerator[StreamEvent]:
         async with self._order:

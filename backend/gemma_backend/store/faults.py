@@ -23,6 +23,8 @@ def explained(error: Exception, path: Path) -> StoreError:
     """The sentence for what SQLite or the disk said about the history at `path`."""
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, GemmaError):
+        return StoreError(str(error))
     said = str(error)
     if isinstance(error, sqlite3.IntegrityError):
         return NotKept("The conversation is not in the history any more: another window deleted it.")

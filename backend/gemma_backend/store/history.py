@@ -14,10 +14,27 @@ from gemma_backend.store import turns
 from gemma_backend.store.database import NAME, history_folder, reading
 from gemma_backend.store.faults import NotKept, StoreError, storable
 from gemma_backend.store.media import MediaFolder, split_parts
-from gemma_backend.store.writer import Growing, Writer
+from gemma_backend.store.writer import Growing, Job, Writer
 from gemma_backend.types import Document, MediaRef, Node, Part, Stored, Summary, TextPart, new_id
 
 T = TypeVar("T")
+
+
+class Place:
+    """Where a conversation is kept: its number, which it gets when it is first written."""
+
+    def __init__(self, number: int | None = None) -> None:
+        self.number = number
+
+    def found(self, number: int) -> None:
+        """The conversation was written under this number."""
+        self.number = number
+
+    def known(self) -> int:
+        """The number; StoreError where nothing could be written yet."""
+        if self.number is None:
+            raise StoreError("The conversation could not be written to the history.")
+        return self.number
 
 
 class History:
@@ -25,25 +42,31 @@ class History:
 
     Methods that write return at once with a future; the work is done in one thread, in order, each call in a
     transaction of its own, and fails with a StoreError. Methods that read block for as long as the disk takes: call
-    them off the event loop. `failed` is called in the writing thread when a running reply cannot be saved.
+    them off the event loop. Without `keep` (`--no-history`) all that would write fails, and nothing is written.
     """
 
-    def __init__(self, folder: Path | None = None, failed: Callable[[StoreError], None] | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, keep: bool = True) -> None:
         self.folder = folder or history_folder()
+        self.keep = keep
         self.path = self.folder / NAME
         self.media = MediaFolder(self.folder / "media")
-        self._writer = Writer(self.path, failed)
+        self._writer = Writer(self.path)
         self._swept = False
 
     def close(self, timeout: float = 5.0) -> bool:
         """Write all that is still to be written; whether that was done in time."""
         return self._writer.close(timeout)
 
+    @staticmethod
+    def place(number: int | None) -> Place:
+        """Where the conversation of that number is kept, or where a new one will be."""
+        return Place(number)
+
     # -- conversations
 
     def begin(
         self,
-        conversation: int | None,
+        place: Place,
         nodes: Sequence[Node],
         reply: Growing | None = None,
         *,
@@ -51,15 +74,15 @@ class History:
         profile: str = "",
         model: str = "",
         title: str = "",
-    ) -> Future[int]:
-        """Add `nodes` to a conversation, a new one where None is given; the result is its number.
+    ) -> Future[None]:
+        """Add `nodes` to the conversation at `place`, which is made and gets its number where it has none.
 
         With `reply` the growing text of the node of that number is saved about once a second from then on.
         """
 
         def job(connection: sqlite3.Connection) -> int:
             self._sweep(connection)
-            number = conversation
+            number = place.number
             if number is None:
                 number = turns.insert_conversation(
                     connection,
@@ -73,40 +96,46 @@ class History:
             turns.touch(connection, number, leaf)
             return number
 
-        return self._writer.grow(reply, job) if reply is not None else self._writer.submit(job)
+        writing = self._grow(reply, job) if reply is not None else self._submit(job)
+        # Before the next job runs, so that one submitted at once finds the number.
+        return _then(writing, place.found)
 
-    def resume(self, conversation: int, reply: Growing) -> Future[None]:
-        """More text is coming to a reply that had ended."""
+    def resume(self, place: Place, reply: Growing, node: Node) -> Future[None]:
+        """More text is coming to a reply that had ended with the text of `node`."""
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE turn SET state = 'running', note = '' WHERE id = ?", (reply.turn,))
-            turns.touch(connection, conversation, reply.turn)
+            turns.finish_turn(connection, node, {})
+            turns.touch(connection, place.known(), node.id)
 
-        return self._writer.grow(reply, job)
+        return self._grow(reply, job)
 
-    def end(self, conversation: int, reply: Growing, node: Node, data: Mapping[str, Any]) -> Future[None]:
+    def end(self, place: Place, reply: Growing | None, node: Node, data: Mapping[str, Any]) -> Future[None]:
         """A reply is at its end: write it whole, with `data` (JSON values) about how it was made."""
 
         def job(connection: sqlite3.Connection) -> None:
             turns.finish_turn(connection, node, data)
-            connection.execute("UPDATE conversation SET updated = ? WHERE id = ?", (time.time(), conversation))
+            connection.execute("UPDATE conversation SET updated = ? WHERE id = ?", (time.time(), place.known()))
 
-        return self._writer.ended(reply, job)
+        return self._refused() or self._writer.ended(reply, job)
 
-    def show_branch(self, conversation: int, leaf: int | None) -> Future[None]:
+    def let_go(self, reply: Growing) -> Future[None]:
+        """Save no more of a reply; what was saved of it stays."""
+        return self._refused() or self._writer.ended(reply, lambda connection: None)
+
+    def show_branch(self, place: Place, leaf: int | None) -> Future[None]:
         """Remember which branch of a conversation is looked at."""
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE conversation SET leaf = ? WHERE id = ?", (leaf, conversation))
+            connection.execute("UPDATE conversation SET leaf = ? WHERE id = ?", (leaf, place.known()))
 
-        return self._writer.submit(job)
+        return self._submit(job)
 
-    def delete_turn(self, conversation: int, turn: int, leaf: int | None) -> Future[None]:
+    def delete_turn(self, place: Place, turn: int, leaf: int | None) -> Future[None]:
         """Delete a turn and all that follow from it, with the media that no other turn uses."""
 
         def job(connection: sqlite3.Connection) -> tuple[None, set[str]]:
             digests = turns.delete_turns(connection, turn)
-            turns.touch(connection, conversation, leaf)
+            turns.touch(connection, place.known(), leaf)
             return None, digests
 
         return self._removing(job)
@@ -123,24 +152,23 @@ class History:
 
         return self._removing(job)
 
-    def rename(self, conversation: int, title: str) -> Future[None]:
+    def rename(self, conversation: int | Place, title: str) -> Future[None]:
         """Give a conversation or document a title; an empty one brings back the first words."""
 
         def job(connection: sqlite3.Connection) -> None:
+            number = conversation if isinstance(conversation, int) else conversation.known()
             new = " ".join(title.split())
             given = bool(new)
             if not given:
-                stored = turns.load(connection, conversation)
-                new = turns.title_of(stored.nodes)
+                new = turns.title_of(turns.load(connection, number).nodes)
             _changed(
                 connection.execute(
-                    "UPDATE conversation SET title = ?, named = ? WHERE id = ?",
-                    (storable(new), given, conversation),
+                    "UPDATE conversation SET title = ?, named = ? WHERE id = ?", (storable(new), given, number)
                 ),
-                conversation,
+                number,
             )
 
-        return self._writer.submit(job)
+        return self._submit(job)
 
     def pin(self, conversation: int, pinned: bool) -> Future[None]:
         """Put a conversation before all that are not pinned, or back among them."""
@@ -151,7 +179,7 @@ class History:
                 conversation,
             )
 
-        return self._writer.submit(job)
+        return self._submit(job)
 
     def set_tags(self, conversation: int, tags: Iterable[str]) -> Future[None]:
         """Give a conversation these tags in place of what it has; each is one word, upper and lower case alike."""
@@ -164,7 +192,7 @@ class History:
                 "INSERT OR IGNORE INTO tag (conversation, name) VALUES (?, ?)", [(conversation, word) for word in words]
             )
 
-        return self._writer.submit(job)
+        return self._submit(job)
 
     def load(self, conversation: int) -> Stored:
         """A conversation with all its branches; media stay on disk until `part` is asked for them."""
@@ -242,6 +270,19 @@ class History:
 
     # -- within
 
+    def _submit(self, job: Job[T]) -> Future[T]:
+        return self._refused() or self._writer.submit(job)
+
+    def _grow(self, reply: Growing, job: Job[T]) -> Future[T]:
+        return self._refused() or self._writer.grow(reply, job)
+
+    def _refused(self) -> Future[Any] | None:
+        if self.keep:
+            return None
+        refused: Future[Any] = Future()
+        refused.set_exception(StoreError("Nothing is written to the history with --no-history (`history.keep`)."))
+        return refused
+
     def _removing(self, job: Callable[[sqlite3.Connection], tuple[T, set[str]]]) -> Future[T]:
         """Run a job that deletes rows, then, in the next transaction, remove the files that no row uses any more.
 
@@ -254,8 +295,8 @@ class History:
             digests.update(unused)
             return result
 
-        deleted = self._writer.submit(first)
-        self._writer.submit(lambda connection: self.media.remove_unused(connection, digests))
+        deleted = self._submit(first)
+        self._submit(lambda connection: self.media.remove_unused(connection, digests))
         return deleted
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
@@ -274,3 +315,18 @@ def joined_parts_of(document: Document) -> tuple[Part | MediaRef, ...]:
 def _changed(cursor: sqlite3.Cursor, number: int) -> None:
     if not cursor.rowcount:
         raise NotKept(f"There is no conversation {number} in the history: see `gemma-tui history list`.")
+
+
+def _then(writing: Future[T], take: Callable[[T], None]) -> Future[None]:
+    """`writing` without its result, which `take` gets in the thread that wrote."""
+    done: Future[None] = Future()
+
+    def pass_on(written: Future[T]) -> None:
+        if (error := written.exception()) is not None:
+            done.set_exception(error)
+        else:
+            take(written.result())
+            done.set_result(None)
+
+    writing.add_done_callback(pass_on)
+    return done

@@ -141,7 +141,7 @@ def back_up(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def statements(script: str) -> list[str]:
-    """The single statements of a script: `executescript` would commit the transaction that they belong to."""
+    """The statements of a script, each of which ends a line: `executescript` would commit what is around them."""
     found: list[str] = []
     pending = ""
     for line in script.splitlines(keepends=True):

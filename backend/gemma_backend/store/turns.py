@@ -15,7 +15,7 @@ from gemma_backend.types import ConversationKind, MediaRef, Node, Stored, Summar
 TITLE_LENGTH = 60
 
 _SUMMARY = """
-SELECT c.id, c.kind, c.title, c.profile, c.model, c.created, c.updated, c.pinned,
+SELECT c.id, c.kind, c.title, c.profile, c.model, c.created, c.updated, c.pinned, c.named,
     (SELECT count(*) FROM turn WHERE conversation = c.id),
     (SELECT group_concat(name, char(31)) FROM tag WHERE conversation = c.id),
     (SELECT count(*) FROM turn t JOIN attachment a ON a.turn = t.id WHERE t.conversation = c.id AND a.kind = 'image'),
@@ -178,9 +178,11 @@ def summaries(
 
 
 def _summary(row: Sequence[Any]) -> Summary:
-    tags = tuple(sorted(row[9].split("\x1f"), key=str.lower)) if row[9] else ()
-    id, kind, title, profile, model, created, updated, pinned, count, _, images, clips = row
-    return Summary(id, kind, title, profile, model, created, updated, bool(pinned), count, tags, images, clips)
+    tags = tuple(sorted(row[10].split("\x1f"), key=str.lower)) if row[10] else ()
+    id, kind, title, profile, model, created, updated, pinned, named, count, _, images, clips = row
+    return Summary(
+        id, kind, title, profile, model, created, updated, bool(pinned), count, bool(named), tags, images, clips
+    )
 
 
 def summary(connection: sqlite3.Connection, conversation: int) -> Summary:

@@ -25,11 +25,14 @@ Job = Callable[[sqlite3.Connection], T]
 
 
 class Growing:
-    """A reply on its way: whoever receives it only appends here, whatever the disk does meanwhile."""
+    """A reply on its way: whoever receives it only appends here, whatever the disk does meanwhile.
 
-    def __init__(self, turn: int) -> None:
+    `failed` is called once, in the writing thread, where the reply cannot be saved.
+    """
+
+    def __init__(self, turn: int, failed: Callable[[StoreError], None] | None = None) -> None:
         self.turn = turn
-        self.complained = False
+        self.failed = failed
         # Appending to and taking from a deque are safe between threads without a lock.
         self._new: deque[tuple[str, str]] = deque()
         self._taken: list[tuple[str, str]] = []
@@ -52,14 +55,10 @@ class Growing:
 
 
 class Writer:
-    """Writes to the database at `path`; the thread and the file come with the first job.
+    """Writes to the database at `path`; the thread and the file come with the first job."""
 
-    `failed` is called in that thread with the StoreError of a running reply that cannot be saved.
-    """
-
-    def __init__(self, path: Path, failed: Callable[[StoreError], None] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._failed = failed
         self._jobs: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._growing: list[Growing] = []
         self._saved_at = 0.0
@@ -87,11 +86,11 @@ class Writer:
 
         return self.submit(job)
 
-    def ended(self, reply: Growing, end: Job[T]) -> Future[T]:
+    def ended(self, reply: Growing | None, end: Job[T]) -> Future[T]:
         """Save `reply` no more and run `end`, which writes the whole of it."""
 
         def job(connection: sqlite3.Connection) -> T:
-            if reply in self._growing:
+            if reply is not None and reply in self._growing:
                 self._growing.remove(reply)
             return end(connection)
 
@@ -175,9 +174,9 @@ class Writer:
         """Report once for each reply; where its row is gone nothing more is tried, else again next time."""
         if isinstance(error, sqlite3.IntegrityError):
             self._growing.remove(reply)
-        if self._failed is not None and not reply.complained:
-            reply.complained = True
-            self._failed(explained(error, self.path))
+        failed, reply.failed = reply.failed, None
+        if failed is not None:
+            failed(explained(error, self.path))
 
 
 def _saving(turn: int, text: str, reasoning: str) -> Job[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a list shows of a conversation; `turns` counts those of all branches, times are seconds since 1970."""
+    """What a list shows of a conversation; `turns` counts those of all branches, times are seconds since 1970.
+
+    `named` tells that a person gave the title, which is else the first words.
+    """
 
     id: int
     kind: ConversationKind
@@ -62,6 +66,7 @@ class Summary:
     updated: float
     pinned: bool
     turns: int
+    named: bool = False
     tags: tuple[str, ...] = ()
     images: int = 0
     clips: int = 0
@@ -92,12 +97,27 @@ class Document:
     id: int | None = None
 
 
-def new_id(seconds: float | None = None) -> int:
+class _Numbers:
+    """Numbers that grow with every call, also within a millisecond and when the clock is set back."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        with self._lock:
+            self._last = max(first_id(time.time()) + int.from_bytes(os.urandom(3), "big") // 16, self._last + 1)
+            return self._last
+
+
+def new_id() -> int:
     """A number for a turn that no other program hands out, ordered by time: milliseconds, then 20 random bits."""
-    milliseconds = int((time.time() if seconds is None else max(0.0, seconds)) * 1000)
-    return milliseconds << 20 | int.from_bytes(os.urandom(3), "big") >> 4
+    return _numbers.next()
 
 
 def first_id(seconds: float) -> int:
     """The smallest number that a turn made at that time can have."""
     return int(max(0.0, seconds) * 1000) << 20
+
+
+_numbers = _Numbers()
