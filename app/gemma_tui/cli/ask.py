@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemma_tui.cli.ask_history import add_history_arguments, check_history_arguments, converse
 from gemma_tui.cli.ask_reply import add_reply_arguments, reply_options
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raw", action="store_true", help="continue the text as it is, byte for byte, instead of answering it"
     )
+    add_history_arguments(parser)
     parser.add_argument("--system", metavar="TEXT", help="say this to the model before the prompt")
     parser.add_argument("--json", action="store_true", help="print one JSON object when the reply is complete")
     parser.add_argument(
@@ -59,12 +61,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--url and --profile exclude each other: a prompt goes to one place.")
     if args.raw and args.system:
         raise UsageError("--raw sends the text as it is: write what --system says into it.")
+    check_history_arguments(args)
     prompt = _prompt(args)
     options = reply_options(args)
     parts = _media(args)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed, stop=tuple(args.stop))
     # Questions and installations come before the loop, in which the first Ctrl-C would not reach them.
-    session = _session(args, load({"profile": args.profile}).settings)
+    session = _session(
+        args, load({"profile": args.profile, "history.keep": False if args.no_history else None}).settings
+    )
     return asyncio.run(_ask(session, args, prompt, parts, sampling, options))
 
 
@@ -127,16 +132,17 @@ async def _ask(
     sampling: Sampling,
     options: Options,
 ) -> int:
-    from gemma_backend.types import TextPart, Turn
+    import asyncio
 
+    from gemma_backend.types import TextPart
+
+    history = None if args.raw else await asyncio.to_thread(converse, session, args)
     try:
         await session.start()
         await _until_ready(session)
         if args.raw:
             events = session.complete(prompt, sampling, parts, options)
         else:
-            if args.system:
-                session.turns.insert(0, Turn("system", (TextPart(args.system),)))
             asked = [*parts, TextPart(prompt)] if prompt else parts
             events = session.chat(asked, sampling, options)
         from gemma_tui.cli.ask_output import JsonOutput, TextOutput
@@ -144,6 +150,8 @@ async def _ask(
         await (JsonOutput(session.model, options) if args.json else TextOutput(options)).show(events)
     finally:
         await session.close()
+        if history is not None:
+            await asyncio.to_thread(history.close)
     return 0
 
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="ID", help="model to use where the server has several")
     parser.add_argument("--profile", metavar="NAME", help="what to run on this machine: workstation, pocket, ...")
     parser.add_argument("--yes", action="store_true", help="install and fetch what is missing without asking")
+    parser.add_argument("--no-history", action="store_true", help="write nothing of what is said to the history")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             model=args.model,
             profile=args.profile,
             yes=args.yes,
+            no_history=args.no_history,
             theme=ui.theme if ui else None,
             board=ui.dashboard if ui else True,
             mouse=ui.mouse if ui else True,

@@ -18,6 +18,7 @@ from textual.screen import Screen
 
 from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine, UsageError
 from gemma_tui.tui.early import EarlyKeys
+from gemma_tui.tui.keeping import KeepingApp
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
 from gemma_tui.tui.terminal_input import AskedApp, keep_answers_from_keys
@@ -42,7 +43,7 @@ _COMMANDS = (
 )
 
 
-class GemmaApp(EarlyKeys, AskedApp):
+class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
     """One terminal, one session; the result of `run()` is the exit code."""
 
     CSS_PATH = "styles/gemma.tcss"
@@ -97,12 +98,13 @@ class GemmaApp(EarlyKeys, AskedApp):
         model: str | None,
         profile: str | None,
         yes: bool,
+        no_history: bool,
         theme: str | None,
         board: bool,
         mouse: bool,
     ) -> Self:
         """The app for what the command line and the person's settings ask for."""
-        wanted = Wanted(url, api_key_file, ca_file, insecure, model, profile, yes)
+        wanted = Wanted(url, api_key_file, ca_file, insecure, model, profile, yes, no_history)
         app = cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse)
         if theme is not None and theme not in app.available_themes:
             names = ", ".join(sorted(app.available_themes))
@@ -199,6 +201,8 @@ class GemmaApp(EarlyKeys, AskedApp):
             self.main.changed()
 
     async def _use(self, opened: Opened) -> None:
+        opened.session.keep_in(await self.open_history())
+        opened.session.talk.trouble = self.main.refuse
         self.session = opened.session
         self.main.introduce(opened)
         await self.session.start()

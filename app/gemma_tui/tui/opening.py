@@ -27,6 +27,7 @@ class Wanted:
     model: str | None = None
     profile: str | None = None
     yes: bool = False
+    no_history: bool = False
 
     def on(self, url: str) -> Wanted:
         """The same for an endpoint elsewhere."""
@@ -75,7 +76,7 @@ Opener = Callable[[Wanted], Awaitable[Opening]]
 async def open_session(wanted: Wanted) -> Opening:
     """Choose endpoint or profile; raises GemmaError with a sentence where neither can be used."""
     await asyncio.to_thread(_import_backend)
-    settings = await asyncio.to_thread(_settings, wanted)
+    settings = await asyncio.to_thread(settings_for, wanted)
     if wanted.url is not None:
         return await _on_endpoint(wanted, wanted.url, settings)
     profile, why = await asyncio.to_thread(_profile, settings)
@@ -111,10 +112,11 @@ def _import_backend() -> None:
         importlib.import_module(f"gemma_backend.{name}")
 
 
-def _settings(wanted: Wanted) -> Settings:
+def settings_for(wanted: Wanted) -> Settings:
+    """The person's settings with what the command line says; blocks, and raises UsageError for a mistake in them."""
     from gemma_backend.config.settings import load
 
-    return load({"profile": wanted.profile}).settings
+    return load({"profile": wanted.profile, "history.keep": False if wanted.no_history else None}).settings
 
 
 def _profile(settings: Settings) -> tuple[Profile, str]:

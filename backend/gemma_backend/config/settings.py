@@ -50,6 +50,13 @@ class UiSettings(Section):
     """Whether the mouse is used; off leaves selection to the terminal."""
 
 
+class HistorySettings(Section):
+    """What is kept of conversations."""
+
+    keep: bool = True
+    """Whether conversations are written to the history; `--no-history` is the same for one run."""
+
+
 class Settings(Section):
     """Everything that `config.toml` can hold."""
 
@@ -59,6 +66,7 @@ class Settings(Section):
     """Profile to start; `auto` chooses by what the machine has."""
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
+    history: HistorySettings = HistorySettings()
     profiles: dict[str, dict[str, Any]] = {}
     """The person's own profiles, one table each."""
 

@@ -66,6 +66,11 @@ class Talk:
             self._watch(self._history.let_go(self._growing))
             self._growing = None
 
+    def instruct(self, text: str) -> None:
+        """Begin the conversation with what the model should know or do; only before anything else is said."""
+        assert not len(self.tree)
+        self.tree.add("system", text_parts(text), None)
+
     async def turns(self, to: int) -> list[Turn]:
         """The turns from the first to `to`, media read from disk; raises StoreError where a file is gone."""
         turns = []
