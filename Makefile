@@ -84,7 +84,8 @@ torture: runtimes  ## Kill every process at random moments, many times, and prin
 	PYTHONPATH=tests $(BIN)/python -m faults.torture
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program
-	$(BIN)/python packaging/pictures/make.py
+	PYTHONPATH=packaging $(BIN)/python -m pictures.make
+	PYTHONPATH=packaging $(BIN)/python -m pictures.record
 
 lock: $(DEV_STAMP)  ## Resolve the UI's requirements anew
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,6 +1,6 @@
 """Makes the pictures in docs/images from the real program, on the pocket checkpoint or on any endpoint.
 
-    python packaging/pictures/make.py [--url http://host:8000/v1] [--out docs/images]
+    PYTHONPATH=packaging python -m pictures.make [--url http://host:8000/v1] [--out docs/images]
 
 The program runs without a terminal; what is drawn is exactly what a terminal of the given size would show.
 """

@@ -1,0 +1,1 @@
+"""Pictures and the recording of the real program, for the README and the documentation."""
