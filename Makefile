@@ -81,6 +81,7 @@ bench: runtimes  ## Print the figures of docs/measurements.md for this machine
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
 
 torture: runtimes  ## Kill every process at random moments, many times, and print what was left behind
+	PYTHONPATH=tests $(BIN)/python -m faults.history_torture
 	PYTHONPATH=tests $(BIN)/python -m faults.torture
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from gemma_backend.store.database import open_for_writing
 from gemma_backend.store.faults import StoreError, explained, storable
 
-SAVE_SECONDS = 0.7
+SAVE_SECONDS = 0.6
 """A running reply is saved this often, so that with the time that writing takes less than a second of it is lost."""
 
 _PIECE = "INSERT INTO piece (turn, text, reasoning) VALUES (?, ?, ?)"
