@@ -1,9 +1,11 @@
 """Every test of the screen has folders of its own and no key in its environment."""
 
+import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stubs.openai_server import OpenAIServer
 
@@ -20,3 +22,21 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def server() -> AsyncIterator[OpenAIServer]:
     async with OpenAIServer() as running:
         yield running
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "a red [square].png"
+    Image.new("RGB", (64, 32), "red").save(path)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "tone.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(b"".join(((i * 400) % 20000).to_bytes(2, "little", signed=True) for i in range(16000)))
+    return path

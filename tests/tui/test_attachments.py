@@ -2,33 +2,13 @@
 
 import base64
 import io
-import wave
 from pathlib import Path
 
-import pytest
 from PIL import Image
 from textual import events
 
 from stubs.openai_server import OpenAIServer
 from tui.pilots import attached, idle, ready, said, screen_text, until
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "a red [square].png"
-    Image.new("RGB", (64, 32), "red").save(path)
-    return path
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "tone.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(b"".join(((i * 400) % 20000).to_bytes(2, "little", signed=True) for i in range(16000)))
-    return path
 
 
 async def test_dropped_files_become_chips_and_are_sent(server: OpenAIServer, picture: Path, clip: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gemma_backend.types import AudioPart, BadInput, ImagePart, Part, TextPart
+from gemma_tui.tui.completing import at_words
 from gemma_tui.tui.conversation import Spawn
 from gemma_tui.tui.transcript.furniture import Attachment
 from gemma_tui.tui.widgets.chips import PREVIEW_WIDTH, Chip, ChipBar
@@ -76,6 +77,19 @@ def preview(part: ImagePart | AudioPart, columns: int, rows: int, background: st
     if isinstance(part, ImagePart):
         return picture_rows(part, columns, rows, background)
     return wave_rows(part.peaks, columns, rows, "")
+
+
+def attached_words(text: str) -> tuple[list[Path], str]:
+    """The pictures and clips that `text` names behind an @, and the text without them; asks the disk."""
+    from gemma_backend.media.paste import MEDIA_SUFFIX
+
+    paths = []
+    for word, named in at_words(text):
+        path = Path(named).expanduser()
+        if MEDIA_SUFFIX.fullmatch(path.suffix) and path.is_file():
+            paths.append(path.absolute())
+            text = text.replace(f"{word} ", "", 1) if f"{word} " in text else text.replace(word, "", 1)
+    return paths, text
 
 
 def message_parts(text: str, chips: Sequence[Chip]) -> tuple[Part, ...]:

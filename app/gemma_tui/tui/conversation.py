@@ -93,6 +93,7 @@ class Conversation:
         self.session: Session | None = None
         self.waiting: list[Message] = []
         self.unanswered: Message | None = None
+        self._system = ""
         self._view = view
         self._changed = changed
         self._spawn = spawn
@@ -116,7 +117,21 @@ class Conversation:
     def attach(self, session: Session) -> None:
         """Use `session` from now on; what waits is sent when it is ready."""
         self.session = session
+        if self._system:
+            session.talk.instruct(self._system)
         self.pump()
+
+    @property
+    def system(self) -> str:
+        """What is said to the model beforehand."""
+        return self.session.talk.system if self.session is not None else self._system
+
+    def instruct(self, text: str) -> None:
+        """Say to the model beforehand how replies should be; an empty text says nothing any more."""
+        self._system = text
+        if self.session is not None:
+            self.session.talk.instruct(text)
+        self._changed()
 
     def submit(self, text: str, parts: Sequence[Part], attachments: Sequence[Attachment]) -> None:
         """Show a message and send it as soon as that can be."""
@@ -149,7 +164,10 @@ class Conversation:
         self.unanswered = None
         self._pace = Pace()
         if self.session is not None:
+            system = self.system
             self.session.converse()
+            if system:
+                self.session.talk.instruct(system)
         self._changed()
 
     async def cancel(self) -> bool:

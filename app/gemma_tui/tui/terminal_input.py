@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from typing import Any
 
 from textual import constants, events
 from textual._time import get_time
@@ -143,3 +144,13 @@ def keep_answers_from_keys() -> None:
         # No termios: Textual reads a Windows console, which was asked nothing.
         return
     vars(linux_driver)["XTermParser"] = AnswerParser
+
+
+def take_mouse(app: App[int], taken: bool) -> None:
+    """Let the mouse report to the app, or leave it to the terminal, which then selects text as elsewhere."""
+    driver: Any = app._driver
+    if driver is not None and hasattr(driver, "_disable_mouse_support"):
+        driver._disable_mouse_support()
+        # The driver reads it again when it comes back from a suspension.
+        driver._mouse = taken
+        driver._enable_mouse_support()

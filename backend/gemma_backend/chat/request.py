@@ -147,15 +147,22 @@ def split_placeholders(prompt: str, media: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def spoken(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns that a request carries: a question whose reply never began is left out with that reply."""
+    """The turns that a request carries: a question whose reply never began is left out with that reply.
+
+    Of several system turns the last one holds, and it goes first, where every template looks for it.
+    """
     kept: list[Turn] = []
+    system: Turn | None = None
     for turn in turns:
+        if turn.role == "system":
+            system = turn if turn.text.strip() else None
+            continue
         if turn.role == "assistant" and not turn.text.strip():
             if kept and kept[-1].role == "user" and not turn.complete:
                 kept.pop()
             continue
         kept.append(turn)
-    return kept
+    return kept if system is None else [system, *kept]
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:

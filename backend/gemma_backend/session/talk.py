@@ -66,10 +66,19 @@ class Talk:
             self._watch(self._history.let_go(self._growing))
             self._growing = None
 
+    @property
+    def system(self) -> str:
+        """What is said to the model beforehand on the branch that is shown: the last system turn's text."""
+        return next((node.text for node in reversed(self.tree.path()) if node.role == "system"), "")
+
     def instruct(self, text: str) -> None:
-        """Begin the conversation with what the model should know or do; only before anything else is said."""
-        assert not len(self.tree)
-        self.tree.add("system", text_parts(text), None)
+        """Say `text` to the model beforehand from now on, in place of what was said; an empty one says nothing.
+
+        It is a turn at the end of the branch, so that branches and copies have their own; a request carries the last
+        one, in front. It is written with the next question.
+        """
+        if text != self.system:
+            self.tree.add("system", text_parts(text), self.tree.leaf)
 
     async def turns(self, to: int) -> list[Turn]:
         """The turns from the first to `to`, media read from disk; raises StoreError where a file is gone."""

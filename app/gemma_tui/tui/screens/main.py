@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,20 +9,16 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.timer import Timer
 
 from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, Failed, Finished, LogLine
-from gemma_tui.tui.attaching import Attacher, message_parts, transcript_attachments
 from gemma_tui.tui.conversation import Conversation
+from gemma_tui.tui.screens.composing import ComposingScreen
 from gemma_tui.tui.talk_view import TalkView
 from gemma_tui.tui.transcript.view import Transcript
-from gemma_tui.tui.widgets.chips import ChipBar
 from gemma_tui.tui.widgets.completion import CompletionPad
-from gemma_tui.tui.widgets.composer import Composer
 from gemma_tui.tui.widgets.dashboard import Dashboard
 from gemma_tui.tui.widgets.keybar import Key, KeyBar
-from gemma_tui.tui.widgets.notice import Notice
 from gemma_tui.tui.widgets.start_view import StartView
 from gemma_tui.tui.widgets.status import StatusBar
 
@@ -41,7 +36,7 @@ class Frame(Vertical):
     BLANK = True
 
 
-class MainScreen(Screen[None]):
+class MainScreen(ComposingScreen):
     """Where a person talks to the model."""
 
     BLANK = True
@@ -65,18 +60,13 @@ class MainScreen(Screen[None]):
         self.mode = "chat"
         self.transcript = Transcript(id="transcript")
         self.start_view = StartView(id="start", now=now)
-        self.chips = ChipBar(id="chips")
-        self.composer = Composer(id="composer")
         self.pad = CompletionPad(id="pad")
-        self.notice = Notice(id="notice")
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
         self.dashboard = Dashboard(id="dashboard")
         self.stage = Frame(self.transcript, self.pad, id="stage")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
-        self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
         self._board = board
-        self._sending = False
         self._ticker: Timer | None = None
 
     @property
@@ -87,11 +77,6 @@ class MainScreen(Screen[None]):
         assert isinstance(self.app, GemmaApp)
         return self.app
 
-    @property
-    def background_hex(self) -> str:
-        """The colour behind everything, for pictures that are partly transparent."""
-        return self.app.theme_variables.get("background", "#000000")[:7]
-
     def compose(self) -> ComposeResult:
         with Frame(id="body"):
             with Vertical(id="talk"):
@@ -99,6 +84,7 @@ class MainScreen(Screen[None]):
                 yield self.start_view
                 yield self.notice
                 yield self.chips
+                yield self.completions
                 yield self.composer
             yield self.dashboard
         yield self.status
@@ -149,10 +135,6 @@ class MainScreen(Screen[None]):
         self.notice.say(sentence, "error", keys="Ctrl+R tries again")
         self.changed()
 
-    def refuse(self, sentence: str) -> None:
-        """Something that was dropped or asked for cannot be used."""
-        self.notice.say(sentence, "warning", keys="Esc closes this")
-
     def tick(self) -> None:
         """A quarter of a second has passed: times and rates move on."""
         self.start_view.tick()
@@ -202,52 +184,6 @@ class MainScreen(Screen[None]):
         self.transcript.display = not self.pad.display
         self.start_view.set_class(begun, "-compact")
         self.start_view.display = not begun or state == "starting"
-
-    # -- messages
-
-    @on(Composer.Submitted)
-    async def submit(self, message: Composer.Submitted) -> None:
-        """Send the message with what is attached, once every file was read."""
-        if self._sending or not (message.text.strip() or self.chips.chips):
-            return
-        self._sending = True
-        try:
-            if not await self.attacher.settled():
-                return
-            chips = self.chips.chips
-            attachments = await asyncio.to_thread(
-                transcript_attachments, chips, self.transcript.size.width or 80, self.background_hex
-            )
-        finally:
-            self._sending = False
-        text = message.text
-        pasted = [chip.detail for chip in chips if chip.name == "pasted text"]
-        shown = "\n".join([text, *(f"[pasted text: {detail}]" for detail in pasted)]).strip("\n")
-        self.composer.taken()
-        self.chips.chips = ()
-        if self.notice.kind == "warning":
-            self.notice.close()
-        self.conversation.submit(shown, message_parts(text, chips), attachments)
-
-    @on(Composer.FilesDropped)
-    def drop(self, message: Composer.FilesDropped) -> None:
-        """Attach the files that were dropped on the message."""
-        self.attacher.add_files(message.paths)
-
-    @on(Composer.LongPaste)
-    def keep_long_paste(self, message: Composer.LongPaste) -> None:
-        """Attach a text that is too long for the composer."""
-        self.attacher.add_text(message.text)
-
-    @on(Composer.LastChipUnwanted)
-    def remove_last_chip(self) -> None:
-        """Take the last attachment away."""
-        self.chips.remove_last()
-
-    @on(ChipBar.Left)
-    def back_to_message(self) -> None:
-        """Go back from the attachments to the message."""
-        self.composer.focus()
 
     @on(KeyBar.Clicked)
     async def run_key(self, message: KeyBar.Clicked) -> None:

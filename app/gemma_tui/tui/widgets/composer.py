@@ -8,6 +8,7 @@ from pathlib import Path
 from textual import events
 from textual.message import Message
 
+from gemma_tui.tui.widgets.completions import Completions
 from gemma_tui.tui.widgets.plain_area import PlainArea, terminal_newlines
 
 LONG_PASTE_CHARACTERS = 4_000
@@ -20,8 +21,11 @@ _NEWLINE_KEYS = frozenset(
 )
 
 
+_OFFER_KEYS = frozenset({"tab", "enter", "up", "down", "escape", "shift+tab"})
+
+
 class Composer(PlainArea):
-    """The message being written."""
+    """The message being written; while `completions` are open, the keys that choose are theirs."""
 
     @dataclass
     class Submitted(Message):
@@ -46,14 +50,25 @@ class Composer(PlainArea):
     class LastChipUnwanted(Message):
         """Backspace was pressed in an empty composer."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    @dataclass
+    class Completed(Message):
+        """A suggestion was taken (`submit`: with Enter), or `declined`."""
+
+        submit: bool = False
+        declined: bool = False
+
+    def __init__(self, *, id: str | None = None, completions: Completions | None = None) -> None:
         super().__init__(id=id, placeholder="Write a message, or drop a picture or a clip here")
+        self._completions = completions
         self._history: list[str] = []
         self._place = 0
         self._draft = ""
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "enter":
+        if event.key in _OFFER_KEYS and self._completions is not None and self._completions.chosen:
+            self._take(event)
+            self._choose(event.key, self._completions)
+        elif event.key == "enter":
             self._take(event)
             self.post_message(self.Submitted(self.text))
         elif event.key in _NEWLINE_KEYS:
@@ -68,6 +83,14 @@ class Composer(PlainArea):
         elif event.key == "backspace" and self.document.end == (0, 0):
             self._take(event)
             self.post_message(self.LastChipUnwanted())
+
+    def _choose(self, key: str, completions: Completions) -> None:
+        if key in ("up", "shift+tab"):
+            completions.move(-1)
+        elif key == "down":
+            completions.move(1)
+        else:
+            self.post_message(self.Completed(submit=key == "enter", declined=key == "escape"))
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()

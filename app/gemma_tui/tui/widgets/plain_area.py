@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.document._document import Document, EditResult, Location
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._wrapped_document import WrappedDocument
@@ -47,6 +50,12 @@ class ExactDocument(Document):
 
 class PlainArea(TextArea):
     """A multi-line editor without highlighting, whose `text` is exact and whose drawing is safe."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # What Ctrl+/ and Ctrl+_ send, with and without a keyboard protocol.
+        Binding("ctrl+underscore,ctrl+slash,ctrl+shift+underscore", "undo", "Undo", show=False),
+        Binding("alt+underscore,alt+slash", "redo", "Redo", show=False),
+    ]
 
     def __init__(self, *, id: str | None = None, placeholder: str = "", tab_inserts: bool = False) -> None:
         super().__init__(
