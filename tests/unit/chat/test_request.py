@@ -130,3 +130,9 @@ def test_media_stand_where_their_placeholders_are() -> None:
     assert split_placeholders("a <|image|>b<|audio|>", [CLIP, IMAGE]) == (TextPart("a "), IMAGE, TextPart("b"), CLIP)
     assert split_placeholders("no place", [IMAGE]) == (IMAGE, TextPart("no place"))
     assert split_placeholders("<|image|>", []) == (TextPart("<|image|>"),)
+
+
+def test_the_last_system_text_holds_and_goes_first() -> None:
+    first, last = Turn("system", (TextPart("Be brief."),)), Turn("system", (TextPart("Be kind."),))
+    assert spoken([first, user("a"), answer("b"), last, user("c")]) == [last, user("a"), answer("b"), user("c")]
+    assert spoken([first, user("a"), Turn("system", ()), user("c")]) == [user("a"), user("c")]

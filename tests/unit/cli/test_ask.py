@@ -116,6 +116,13 @@ async def test_json_is_one_object(ask: Ask) -> None:
     assert 0 < answer["ttft_s"] <= answer["seconds"]
 
 
+async def test_a_system_text_goes_first(ask: Ask) -> None:
+    async with OpenAIServer() as server:
+        await ask("hi", "--system", "Be brief.", "--url", server.url)
+    sent = [(message["role"], message["content"]) for message in server.prompts[-1].json["messages"]]
+    assert sent == [("system", "Be brief."), ("user", "hi")]
+
+
 async def test_a_picture_goes_along(ask: Ask, tmp_path: Path) -> None:
     picture = tmp_path / "a b'ü.png"
     Image.new("RGB", (32, 16), "red").save(picture)

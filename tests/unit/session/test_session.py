@@ -279,3 +279,24 @@ async def test_closing_ends_a_reply_and_those_waiting() -> None:
         assert [last for _, last in await asyncio.gather(*replies)] == [Finished("abort")] * 3
         await server.until(running=0)
         assert len(server.prompts) == 1
+
+
+async def test_what_is_said_beforehand_is_a_turn_of_the_branch_and_goes_first() -> None:
+    async with OpenAIServer() as server:
+        session = attached(server)
+        await session.start()
+        session.instruct("Be brief.")
+        await said(session.chat([TextPart("One?")]))
+        session.instruct("Be kind.")
+        session.instruct("Be kind.")
+        await said(session.chat([TextPart("Two?")]))
+        assert session.system == "Be kind."
+        assert [turn.role for turn in session.turns] == ["system", "user", "assistant", "system", "user", "assistant"]
+        sent = [[(m["role"], m["content"]) for m in request.json["messages"]][:2] for request in server.prompts]
+        assert sent == [
+            [("system", "Be brief."), ("user", "One?")],
+            [("system", "Be kind."), ("user", "One?")],
+        ]
+        session.instruct("")
+        assert session.system == ""
+        await session.close()
