@@ -285,18 +285,18 @@ async def test_what_is_said_beforehand_is_a_turn_of_the_branch_and_goes_first() 
     async with OpenAIServer() as server:
         session = attached(server)
         await session.start()
-        session.instruct("Be brief.")
+        session.talk.instruct("Be brief.")
         await said(session.chat([TextPart("One?")]))
-        session.instruct("Be kind.")
-        session.instruct("Be kind.")
+        session.talk.instruct("Be kind.")
+        session.talk.instruct("Be kind.")
         await said(session.chat([TextPart("Two?")]))
-        assert session.system == "Be kind."
+        assert session.talk.system == "Be kind."
         assert [turn.role for turn in session.turns] == ["system", "user", "assistant", "system", "user", "assistant"]
         sent = [[(m["role"], m["content"]) for m in request.json["messages"]][:2] for request in server.prompts]
         assert sent == [
             [("system", "Be brief."), ("user", "One?")],
             [("system", "Be kind."), ("user", "One?")],
         ]
-        session.instruct("")
-        assert session.system == ""
+        session.talk.instruct("")
+        assert session.talk.system == ""
         await session.close()
