@@ -12,6 +12,7 @@ from gemma_backend.types import AudioPart, ImagePart, Options, Part, Sampling, T
 IMAGE_PLACEHOLDER = "<|image|>"
 AUDIO_PLACEHOLDER = "<|audio|>"
 EOS = "<eos>"
+BOS = "<bos>"
 # A base model goes on with the other side's turn; the transcript's next heading ends its reply.
 TRANSCRIPT_STOP = "\nUser:"
 # vLLM ends a completion after 16 tokens unless told otherwise (entrypoints/openai/completion/protocol.py).
