@@ -106,6 +106,7 @@ def body_of(
     body["stream_options"] = {"include_usage": True}
     if workload.ignore_eos:
         body["ignore_eos"] = True
+    body |= workload.extra
     for name in dropped:
         body.pop(name, None)
     return json.dumps(body, ensure_ascii=False).encode()

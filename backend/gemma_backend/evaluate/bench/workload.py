@@ -47,6 +47,8 @@ class Workload:
     image_pixels: int = 512
     audio_seconds: float = 5.0
     seed: int = 0
+    extra: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    """More fields of every request."""
 
     @property
     def chat(self) -> bool:
