@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     search.add_argument("--drafter", action="append", default=[], metavar="M", help="MTP drafter to try; repeatable")
     search.add_argument(
-        "--tolerance", type=float, default=0.05, metavar="NATS",
-        help="how far log probabilities may move from the profile's as it is, on average (default 0.05)",
+        "--tolerance", type=float, default=0.1, metavar="NATS",
+        help="how far log probabilities may move from the profile's as it is, on average (default 0.1)",
     )  # fmt: skip
     load = parser.add_argument_group("what it is measured with")
     load.add_argument("--streams", type=int, metavar="N", help="streams of the throughput (default: 64, on a CPU 8)")

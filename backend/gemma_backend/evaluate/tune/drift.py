@@ -53,5 +53,6 @@ def drift(baseline: tuple[float, ...], now: tuple[float, ...]) -> Drift | None:
     """How far `now` is from `baseline`; None where they cannot be compared."""
     if not baseline or len(baseline) != len(now):
         return None
-    apart = [abs(one - other) for one, other in zip(baseline, now, strict=True)]
-    return Drift(sum(apart) / len(apart), max(apart), len(apart))
+    moved = [later - earlier for earlier, later in zip(baseline, now, strict=True)]
+    apart = [abs(one) for one in moved]
+    return Drift(sum(apart) / len(apart), max(apart), len(apart), sum(moved) / len(moved))

@@ -33,7 +33,7 @@ class Knob:
     goals: tuple[Goal, ...] = GOALS
     devices: tuple[Device, ...] = ("cpu", "cuda")
     expected: Mapping[Goal, float] = field(default_factory=dict)
-    doubt: float = 0.05
+    doubt: float = 0.08
     compiles: bool = False
     since: tuple[int, ...] = ()
 

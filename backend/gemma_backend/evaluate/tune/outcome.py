@@ -13,11 +13,15 @@ SLOWEST = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far prompt log probabilities moved from the baseline's, in nats a token: mean, largest, over how many."""
+    """How far prompt log probabilities moved from the baseline's, in nats a token: mean, largest, over how many.
+
+    `shift` is the mean with its sign: below zero the texts became less likely. Rounding moves tokens both ways.
+    """
 
     mean: float
     largest: float
     tokens: int
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of, e
 MOST_TOGETHER = 4
 """Changes in one configuration that are thought of; more follow from the best so far."""
 MOST_CONFIGURATIONS = 4096
-INTERACTION = 0.03
+INTERACTION = 0.04
 """Standard deviation of what two changes do together beyond their product, as a logarithm."""
 NOISE = 0.01
-WORTH = 0.001
+WORTH = 1e-5
 """Expected improvement below which a trial is not worth its time."""
 DEFAULT_START = {"cpu": (70.0, 120.0), "cuda": (90.0, 200.0)}
 """Seconds from command to ready with and without compiled graphs, before any was seen (docs/measurements.md)."""
@@ -91,7 +91,9 @@ class Search:
             seconds = self._cost(made, outcomes)
             if seconds <= seconds_left and gain > WORTH:
                 steps.append(Step(made, gain, seconds))
-        return max(steps, key=lambda step: (step.gain / step.seconds, [str(one) for one in step.made]), default=None)
+        return max(
+            steps, key=lambda step: (step.gain / max(step.seconds, 1.0), [str(one) for one in step.made]), default=None
+        )
 
     def _best(self, outcomes: list[Outcome]) -> Outcome | None:
         return best_of(outcomes, self._goal, self._tolerance) or baseline_of(outcomes)

@@ -232,5 +232,5 @@ def described(outcome: Outcome, baseline: Outcome | None) -> str:
     if figures.memory:
         said.append(f"{figures.memory / (1 << 30):.2f} GiB")
     if outcome.drift is not None and outcome.drift.mean > 0:
-        said.append(f"text moved by {outcome.drift.mean:.4f} nats a token")
+        said.append(f"text moved by {outcome.drift.mean:.4f} nats a token ({outcome.drift.shift:+.4f} in all)")
     return f"{name}: {', '.join(said)}; {outcome.seconds:.0f} s"
