@@ -11,11 +11,12 @@ import importlib.util
 import runpy
 import sys
 
-from gemma_in_engine import distribution_name, keeper_watch, torchvision_operators
+from gemma_in_engine import distribution_name, keeper_watch, parent_death, torchvision_operators
 
 # Newest last: the first that exists is run. The older one still answers in 0.33, where the newer one stands behind it.
 SERVERS = ("vllm.entrypoints.openai.api_server", "vllm.entrypoints.launchers.api_server.entry")
 
+parent_death.follow()
 distribution_name.supply()
 torchvision_operators.supply()
 

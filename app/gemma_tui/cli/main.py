@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from gemma_backend.engine import leftovers
 from gemma_tui import __version__
 
 # Name, module, one line of help. A module gives `add_arguments(parser)` and `run(args) -> int`, and imports what is
@@ -82,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:
         sys.stderr = _nowhere()
     try:
+        for sentence in leftovers.clear():
+            print(f"gemma-tui: {sentence}", file=sys.stderr)
         if words == ["--version"]:
             print(f"gemma-tui {__version__}", flush=True)
             return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gemma_backend.engine import record as records
 from gemma_backend.engine.command import EngineCommand
 from gemma_backend.engine.container_life import HOME_LABEL, LABEL, note_tool
+from gemma_backend.engine.place import home
 from gemma_backend.engine.proc import MARK
 from gemma_backend.engine.spawn import write_secret
 from gemma_backend.runtime.container import entry
@@ -84,7 +85,7 @@ def prepare(
     write_secret(folder / "env", env_file(env))
     (caches / "home").mkdir(mode=0o700, exist_ok=True)
     note_tool(records.container_notes(), image.tool)
-    place = Place(engine_id, records.home(), folder, caches, outermost(read), (os.getuid(), os.getgid()))
+    place = Place(engine_id, home(), folder, caches, outermost(read), (os.getuid(), os.getgid()))
     network = "none" if "--uds" in command.argv else "host"
     return wrap(command, image, options, place, network=network, gpu=runtime.device != "cpu")
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -15,28 +12,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemma_assets import path as asset
-from gemma_backend.checkpoint.locate import has_chat_template
-from gemma_backend.config.paths import cache_dir, ensure
+from gemma_backend.engine import earlier
 from gemma_backend.engine import record as records
 from gemma_backend.engine.broadcast import Broadcast
-from gemma_backend.engine.command import EngineCommand, build, caches_of, has_socket
-from gemma_backend.engine.container import folders_of, name_of, prepare
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.engine.health import answers
-from gemma_backend.engine.spawn import (
-    Tcp,
-    check_port,
-    enter,
-    free_port,
-    inherited_environment,
-    new_log,
-    start_keeper,
-    start_lock,
-    write_secret,
-)
+from gemma_backend.engine.launch import KeepWarm, Launch
+from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
-from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder
 from gemma_backend.types import (
     Endpoint,
     EngineError,
@@ -47,6 +30,8 @@ from gemma_backend.types import (
     EngineStopped,
     EngineStopping,
     Failure,
+    Phase,
+    PhaseChanged,
 )
 
 if TYPE_CHECKING:
@@ -58,14 +43,20 @@ HEALTH_SECONDS = 0.1
 # TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
+# So long an engine whose log says that it is lost may write the rest of its traceback. vLLM's server goes on for up to
+# 5 s once it serves, and one that fails while it starts may hang instead of ending.
+LAST_WORDS_SECONDS = 1.0
+LAST_WORDS_OF_A_START_SECONDS = 10.0
+LEASE_SECONDS = 5.0
+WAKING = "waking up"
 
 
 class Engine:
     """Owns one engine's state; everyone else reads `events()`.
 
-    `address` None means a Unix socket in a folder closed to others. With `keep` the engine outlives this program. A
-    running engine of the same profile and checkpoint is used instead of a second one where `reuse` is true and no
-    address was asked for.
+    `address` None means a Unix socket in a folder closed to others. With `keep` the engine outlives this program, and
+    `warm` says for how long. A running engine of the same profile and checkpoint is used instead of a second one where
+    `reuse` is true and no address was asked for.
     """
 
     def __init__(
@@ -77,6 +68,7 @@ class Engine:
         address: Tcp | None = None,
         keep: bool = False,
         reuse: bool = True,
+        warm: KeepWarm | None = None,
     ) -> None:
         self.profile = profile
         self.runtime = runtime
@@ -91,18 +83,19 @@ class Engine:
         self._address = address
         self._keep = keep
         self._reuse = reuse and address is None
+        self._warm = warm or KeepWarm()
         self._id = ""
         self._folder = Path()
         self._began = 0.0
-        self._broadcast = Broadcast()
-        self._log_reader = LogReader()
         self._tasks: list[asyncio.Task[None]] = []
         self._writer: asyncio.StreamWriter | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._gone = asyncio.Event()
-        self._released = asyncio.Event()
         self._stopping = False
+        self._lost = False
         self._last: dict[str, Any] = {}
+        self._log_reader = LogReader()
+        self._broadcast = Broadcast()
+        self._gone, self._released, self._awake = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def start(self) -> None:
         """Start the engine, or join one that runs; returns once its process exists, long before it is ready.
@@ -116,9 +109,10 @@ class Engine:
         self.state = "starting"
         try:
             with await asyncio.to_thread(enter, start_lock()):
-                await asyncio.to_thread(records.clean_stale)
+                await asyncio.to_thread(records.clean_stale, locked=True)
                 found = await asyncio.to_thread(self._running) if self._reuse else None
-                await (self._join(found) if found is not None else self._spawn())
+                if found is None or not await self._join(found):
+                    await self._spawn()
         except BaseException as error:
             self.state = "failed" if isinstance(error, EngineError) else "stopped"
             raise
@@ -159,16 +153,16 @@ class Engine:
             if keep is not None and not self.reused:
                 await self._order({"do": "keep", "on": keep})
             await self._order({"do": "release"})
-        done = [asyncio.ensure_future(one.wait()) for one in (self._gone, self._released)]
-        await asyncio.wait(done, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.cancel()
+        await _first_of(self._gone, self._released)
         await self._end()
         if self.state != "failed":
             self.state = "stopped"
             self._broadcast.publish(EngineStopped(self._last.get("code")))
 
     async def _end(self) -> None:
+        if self._lost and not self._stopping:
+            # Its keeper is still ending it; the memory that a new start needs is not free before.
+            await _first_of(self._gone)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -185,110 +179,50 @@ class Engine:
             self._keeper = None
 
     def _fresh(self) -> None:
-        self._gone, self._released, self._stopping, self._last = asyncio.Event(), asyncio.Event(), False, {}
-        self._log_reader, self._broadcast, self.failure, self.left = LogReader(), Broadcast(), None, []
+        self._gone, self._released, self._awake = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._awake.set()
+        self._stopping, self._lost = False, False
+        self._last = {}
+        self._log_reader, self._broadcast = LogReader(), Broadcast()
+        self.failure, self.left = None, []
         self.endpoint, self.pid, self.reused = None, None, False
 
     def _running(self) -> records.Record | None:
         return records.find_record(self.profile, str(self.checkpoint))
 
-    async def _join(self, found: records.Record) -> None:
-        self.reused = True
-        self._id, self._folder, self.log = found.id, found.folder, found.log
-        self.endpoint, self._began = found.endpoint, time.monotonic()
-        self.pid = found.engine[0] if found.engine else None
+    async def _join(self, found: records.Record) -> bool:
+        """Use the engine that runs; False where it was just ending, and then it has gone on return."""
         try:
             reader, self._writer = await asyncio.open_unix_connection(str(found.keeper_socket))
         except OSError:
-            raise EngineError("The running engine ended just now: start it again.") from None
+            return False
+        self._id, self._folder, self.log = found.id, found.folder, found.log
+        lease: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._tasks = [asyncio.create_task(self._listen(reader, lease))]
         await self._order({"do": "lease"})
-        self._tasks = [asyncio.create_task(self._listen(reader))]
+        # The keeper answers within milliseconds, unless it is writing to a disk that hangs.
+        await asyncio.wait([lease], timeout=LEASE_SECONDS)
+        if not lease.done() or not lease.result():
+            await _first_of(self._gone)
+            await self._end()
+            self._fresh()
+            return False
+        self.reused, self.endpoint, self._began = True, found.endpoint, time.monotonic()
+        self.pid = found.engine[0] if found.engine else None
+        return True
 
     async def _spawn(self) -> None:
-        self._id = secrets.token_hex(4)
-        if self._address is not None:
-            check_port(self._address)
-        self._folder = records.new_folder(self._id)
-        (self._folder / "tmp").mkdir(mode=0o700)
-        self.log = new_log(self.profile.name, self._id)
-        try:
-            command = self._command()
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+        launch = Launch(self.profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm)
+        self._id, self._folder, self.log, self.endpoint = launch.id, launch.folder, launch.log, launch.endpoint
         ours, theirs = socket.socketpair()
         with theirs:
             self._began = time.monotonic()
             self._keeper = start_keeper(self._id, theirs)
         reader, self._writer = await asyncio.open_connection(sock=ours)
-        spawned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        spawned: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._listen(reader, spawned))]
-        await self._order(self._spec(command))
+        await self._order(launch.order())
         await spawned
-
-    def _command(self) -> EngineCommand:
-        key: str | None
-        where: dict[str, Any]
-        if self._address is None and has_socket(self.runtime.version):
-            path = self._folder / "api.sock"
-            where, key = {"socket": path}, None
-            self.endpoint = Endpoint("http://localhost", str(path))
-        else:
-            address = self._address or Tcp(port=free_port(), key=secrets.token_urlsafe(32))
-            where, key = {"host": address.host, "port": address.port}, address.key
-            host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address.host, address.host)
-            self.endpoint = Endpoint(f"http://{f'[{host}]' if ':' in host else host}:{address.port}", None, key)
-        if key is not None:
-            write_secret(self._folder / "key", key)
-        image = self.runtime.image
-        plugin = write_plugin_folder()
-        template = None if has_chat_template(self.checkpoint) else asset("templates", "transcript.jinja")
-        caches = ensure(cache_dir() / "engine" / caches_of(self.runtime))
-        command = build(
-            self.profile,
-            self.runtime,
-            self.checkpoint,
-            **where,
-            key=key,
-            folder=self._folder,
-            plugin=plugin,
-            plugin_names=plugin_names(),
-            chat_template=template,
-            caches=caches,
-            inherited=os.environ if image is None else dict(image.environment),
-        )
-        if image is None:
-            return command
-        read = (*folders_of(self.checkpoint), plugin, *([template] if template is not None else []))
-        return prepare(command, self.runtime, self.profile.container, self._id, self._folder, caches, read)
-
-    def _spec(self, command: EngineCommand) -> dict[str, Any]:
-        assert self.endpoint is not None
-        return {
-            "id": self._id,
-            "argv": list(command.argv),
-            "env": inherited_environment() | command.env,
-            "folder": str(self._folder),
-            "log": str(self.log),
-            "record_path": str(records.folder() / f"{self._id}.json"),
-            "record": {
-                "profile": self.profile.name,
-                "model": self.profile.served_name,
-                "checkpoint": str(self.checkpoint),
-                "version": self.runtime.version,
-                "runtime": str(self.runtime.path),
-                "container": self._container(),
-                "base_url": self.endpoint.base_url,
-                "socket": self.endpoint.socket,
-                "since": time.time(),
-            },
-            "keep": self._keep,
-            "container": self._container(),
-        }
-
-    def _container(self) -> list[str] | None:
-        image = self.runtime.image
-        return [image.tool, name_of(self._id)] if image is not None else None
 
     async def _order(self, order: dict[str, Any]) -> None:
         if self._writer is None:
@@ -297,26 +231,32 @@ class Engine:
             self._writer.write(json.dumps(order).encode() + b"\n")
             await self._writer.drain()
 
-    async def _listen(self, reader: asyncio.StreamReader, spawned: asyncio.Future[None] | None = None) -> None:
-        """Hear what the keeper says; its silence means that it was killed."""
+    async def _listen(self, reader: asyncio.StreamReader, begun: asyncio.Future[bool]) -> None:
+        """Hear what the keeper says; its silence means that it was killed. `begun` gets its first answer."""
         while line := await _line(reader):
             said = json.loads(line)
             match said["event"]:
                 case "spawned":
                     self.pid = said["pid"]
-                    if spawned is not None and not spawned.done():
-                        spawned.set_result(None)
+                    _settle(begun, True)
                 case "failed":
-                    if spawned is not None and not spawned.done():
-                        spawned.set_exception(EngineError(f"The engine cannot be started: {said['error']}."))
+                    _settle(begun, EngineError(f"The engine cannot be started: {said['error']}."))
+                case "leased":
+                    if said["asleep"]:
+                        self._awake.clear()
+                    _settle(begun, True)
+                case "awake":
+                    self._awake.set()
                 case "kept":
                     self._released.set()
+                case "stopping":
+                    _settle(begun, False)
                 case "stopped":
                     self._last, self.left = said, said["left"]
                     self._gone.set()
                     return
-        if spawned is not None and not spawned.done():
-            spawned.set_exception(EngineError("The engine's keeper process could not be started."))
+        if not begun.done():
+            begun.set_exception(EngineError("The engine's keeper process could not be started."))
             return
         self._last = {"code": None, "keeper": "killed"}
         await asyncio.to_thread(self._reap)
@@ -336,12 +276,18 @@ class Engine:
         """Read the log as it grows, until the engine is ready and for as long as it lives."""
         assert self.log is not None
         if not self.reused:
+            if (before := await asyncio.to_thread(earlier.expected, self.profile.name)) is not None:
+                self._broadcast.publish(before)
             self._broadcast.publish(self._log_reader.begin())
+        elif not self._awake.is_set():
+            self._broadcast.publish(PhaseChanged(Phase(WAKING, 0.0)))
         with contextlib.closing(Tail(self.log)) as tail:
             health = asyncio.create_task(self._await_health())
+            doubt: float | None = None
             try:
-                while not self._gone.is_set():
+                while not self._gone.is_set() and not self._lost:
                     self._read(tail)
+                    doubt = await self._doubted(doubt)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._gone.wait(), LOOK_SECONDS)
                 self._read(tail)
@@ -356,8 +302,24 @@ class Engine:
             for event in self._log_reader.feed(line, at):
                 self._broadcast.publish(event)
 
+    async def _doubted(self, since: float | None) -> float | None:
+        """When the log first said that the engine is lost; sets `_lost`, and has it ended, once that is certain."""
+        if self._stopping or not self._log_reader.lost:
+            return None
+        now = time.monotonic()
+        serving = self.state == "ready"
+        if since is None or now - since < (LAST_WORDS_SECONDS if serving else LAST_WORDS_OF_A_START_SECONDS):
+            return since if since is not None else now
+        if serving and self.endpoint is not None and await answers(self.endpoint):
+            # It was one request's trouble: /health is 503 where the engine core is gone.
+            return now
+        self._lost = True
+        await self._order({"do": "stop"})
+        return since
+
     async def _await_health(self) -> None:
         assert self.endpoint is not None
+        await self._awake.wait()
         while True:
             # On TCP somebody else's server might answer until ours has the port, so its own word is waited for.
             ours = self.endpoint.socket is not None or self._log_reader.serving
@@ -368,6 +330,9 @@ class Engine:
             self.state = "ready"
             seconds = None if self.reused else round(time.monotonic() - self._began, 3)
             self._broadcast.publish(EngineReady(self.endpoint, self.profile.served_name, seconds))
+            if seconds is not None:
+                phases = tuple(self._log_reader.tracker.phases)
+                await asyncio.to_thread(earlier.note, self.profile.name, self.runtime.version, phases, seconds)
 
     def _failed(self) -> None:
         if self._last.get("keeper") == "killed":
@@ -377,16 +342,37 @@ class Engine:
                 (),
                 str(self.log),
             )
-        elif self._last.get("asked"):
+        elif self._last.get("asked") and not self._lost:
             self.state = "stopped"
             self._broadcast.publish(EngineStopped(self._last.get("code")))
             return
         else:
             code = self._last.get("code")
-            found = self._log_reader.finish(exit_code=code if code is not None else 1).failure(str(self.log))
+            # A process that was found lost before it ended has no code of its own yet.
+            known = code if code is not None else None if self._lost else 1
+            found = self._log_reader.finish(exit_code=known).failure(str(self.log))
             failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
         self.failure, self.state = failure, "failed"
         self._broadcast.publish(EngineFailed(failure))
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait for one of `events`, but no longer than a stop can take."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+def _settle(future: asyncio.Future[bool], result: bool | EngineError) -> None:
+    if future.done():
+        return
+    if isinstance(result, bool):
+        future.set_result(result)
+    else:
+        future.set_exception(result)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

@@ -110,6 +110,11 @@ class LogReader:
         current = self.tracker.current
         return current is not None and current.name in (SERVER, READY)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the log said that the engine is lost, with nobody having asked it to end before."""
+        return self._fatal is not None
+
     def begin(self) -> PhaseChanged:
         """Open the first phase at 0 s, the moment of spawn, before anything is written."""
         return PhaseChanged(self.tracker.begin(0.0))

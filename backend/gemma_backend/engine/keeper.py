@@ -5,8 +5,9 @@ Started as `python -m gemma_backend.engine.keeper`, with a socket as standard in
 death of its program, the engine is stopped, unless it was asked to stay. More connections come in on `keeper.sock` in
 the engine's folder. Standard library only: it stays small, and starts in some 50 ms.
 
-Lines that a connection may send: `{"do": "lease"}`, `{"do": "stop"}`, `{"do": "keep", "on": true}`, `{"do": "status"}`.
-Lines that it gets: `{"event": "spawned" | "failed" | "stopping" | "exited" | "stopped" | "status", ...}`.
+Lines that a connection may send: `{"do": "lease"}`, `{"do": "release"}`, `{"do": "stop"}`, `{"do": "status"}`,
+`{"do": "keep", "on": true}`. Lines that it gets: `{"event": "spawned" | "failed" | "leased" | "awake" | "kept" |
+"stopping" | "stopped" | "status", ...}`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gemma_backend.engine import scope
 from gemma_backend.engine.container_life import KILLED, Container
+from gemma_backend.engine.idle import Idle, Server
+from gemma_backend.engine.logfile import Log
 from gemma_backend.engine.proc import MARK, belongs, boot_id, look
 from gemma_backend.engine.reap import Remains, end, sweep
 
@@ -41,8 +45,10 @@ LONGEST = 4 << 20
 
 @dataclass(slots=True)
 class Order:
-    """What to run and where; `record` goes to `record_path` with the pids added, `log_bytes` bounds both log files.
+    """What to run and where.
 
+    `record` goes to `record_path` with the pids added, `log_bytes` bounds each of two log files. `idle` and `sleep` are
+    the seconds without use after which an engine that stays is stopped and put to sleep, 0 for never.
     `container` is the tool and the name of the container that `argv` runs, for an engine in one.
     """
 
@@ -54,6 +60,8 @@ class Order:
     record_path: str
     record: dict[str, Any]
     keep: bool = False
+    idle: float = 0.0
+    sleep: float = 0.0
     grace: float = 5.0
     log_bytes: int = 16 << 20
     container: list[str] | None = None
@@ -66,27 +74,6 @@ class Connection:
     socket: socket.socket
     lease: bool = False
     unread: bytearray = field(default_factory=bytearray)
-
-
-class Log:
-    """The engine's output on disk, readable by its owner only, at most two files of `limit` bytes."""
-
-    def __init__(self, path: str, limit: int) -> None:
-        self._path = path
-        self._limit = limit
-        self._file = self._open()
-
-    def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-
-    def write(self, data: bytes) -> None:
-        """Append; a full disk loses lines but never stops the engine."""
-        with contextlib.suppress(OSError):
-            if os.fstat(self._file).st_size + len(data) > self._limit:
-                Path(self._path).replace(self._path + ".1")
-                os.close(self._file)
-                self._file = self._open()
-            os.write(self._file, data)
 
 
 class Keeper:
@@ -105,7 +92,11 @@ class Keeper:
         self.container = Container(*order.container) if order.container else None
         self._engine: tuple[int, int] | None = None
         self._follow_after: float | None = None
-        self._ending = False
+        self.ending = False
+        server = Server(order.record.get("socket"), str(order.record.get("base_url", "")))
+        self.idle = Idle(server.ask, order.idle, order.sleep)
+        self._waking: list[Connection] = []
+        self._adopting: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._next_look = 0.0
@@ -120,6 +111,7 @@ class Keeper:
             while self.code is None and not self._unwanted():
                 self._turn(0.5)
                 self._note_shared_memory()
+                self._note_use()
         finally:
             self._finish()
 
@@ -142,6 +134,8 @@ class Keeper:
             return
         assert self.child is not None
         self.remains.session = self.child.pid
+        if self.container is None:
+            self._adopting = scope.adopt(self.order.id, self.child.pid, self.order.env)
         self._write_record()
         self._tell(self._status("spawned"))
 
@@ -173,7 +167,7 @@ class Keeper:
         """The engine's exit code once it has ended, which in a container need not be when its command has."""
         assert self.child is not None
         code = self.child.poll()
-        if code is None or self.container is None or self._ending:
+        if code is None or self.container is None or self.ending:
             return code
         state = self.container.state()
         if state is not None and state.running:
@@ -199,11 +193,20 @@ class Keeper:
             self._tell(self._status("spawned"))
 
     def _status(self, event: str) -> dict[str, Any]:
-        if self._engine is not None:
-            return {"event": event, "pid": self._engine[0], "start": self._engine[1], "keep": self.keep}
-        pid = self.child.pid if self.child else None
-        process = look(pid) if pid else None
-        return {"event": event, "pid": pid, "start": process.start if process else None, "keep": self.keep}
+        engine = self._engine
+        if engine is None and self.child is not None and (process := look(self.child.pid)) is not None:
+            engine = (process.pid, process.start)
+        return {
+            "event": event,
+            "pid": engine[0] if engine else None,
+            "start": engine[1] if engine else None,
+            "keep": self.keep,
+            "leases": sum(one.lease for one in self.connections.values()),
+            "asleep": self.idle.asleep,
+            "ending": self.ending,
+            "idle_s": round(self.idle.seconds, 1),
+            "stop_after_s": self.order.idle,
+        }
 
     def _write_record(self) -> None:
         me, child = look(os.getpid()), look(self.child.pid) if self.child else None
@@ -216,6 +219,7 @@ class Keeper:
             "engine": list(self._engine) if self._engine else [child.pid, child.start] if child else None,
             "keep": self.keep,
             "shm": sorted(self.remains.shm),
+            "cgroup": self.remains.cgroup,
         }
         path = Path(self.order.record_path)
         aside = path.with_name(f".{path.name}.new")
@@ -235,8 +239,25 @@ class Keeper:
         if self.remains.note_shared_memory():
             self._write_record()
 
+    def _note_use(self) -> None:
+        if self._adopting is not None and self._adopting.poll() is not None:
+            self._adopting = None
+            assert self.child is not None
+            self.remains.cgroup = scope.cgroup(self.order.id, self.child.pid)
+            self._write_record()
+        # Only one that stays can be without a lease.
+        self.asked = self.idle.turn(self._leased) or self.asked
+        if self._waking and not self.idle.asleep:
+            for connection in self._waking:
+                self._tell({"event": "awake"}, connection)
+            self._waking.clear()
+
+    @property
+    def _leased(self) -> bool:
+        return any(one.lease for one in self.connections.values())
+
     def _unwanted(self) -> bool:
-        return self.asked or (not self.keep and not any(one.lease for one in self.connections.values()))
+        return self.asked or (not self.keep and not self._leased)
 
     def _turn(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):
@@ -294,8 +315,13 @@ class Keeper:
 
     def _do(self, connection: Connection, asked: dict[str, Any]) -> None:
         match asked.get("do"):
+            case "lease" if self.ending or self.asked:
+                self._tell({"event": "stopping"}, connection)
             case "lease":
                 connection.lease = True
+                self._tell({"event": "leased", "asleep": self.idle.asleep}, connection)
+                if self.idle.asleep:
+                    self._waking.append(connection)
             case "release":
                 connection.lease = False
                 if not self._unwanted():
@@ -311,6 +337,8 @@ class Keeper:
     def _drop(self, connection: Connection) -> None:
         self.selector.unregister(connection.socket)
         self.connections.pop(connection.socket.fileno(), None)
+        if connection in self._waking:
+            self._waking.remove(connection)
         connection.socket.close()
 
     def _tell(self, said: dict[str, Any], to: Connection | None = None) -> None:
@@ -321,7 +349,8 @@ class Keeper:
                 connection.socket.send(line)
 
     def _finish(self) -> None:
-        stopped, self._ending = self.code is None, True
+        stopped = self.code is None
+        self.ending = True
         if stopped:
             self._tell({"event": "stopping"})
         gone = self.container is None or self.container.end(self.order.grace, lambda: self._turn(0))
@@ -346,9 +375,10 @@ def _die_with(parent: int) -> Any:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def prepare() -> None:
-        # Should the keeper be killed, the server gets a chance to end its own children. The signal follows the thread
-        # that spawned; the keeper has one. It may have died before the call, so the parent is looked at after it.
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        # Should the keeper be killed, nobody is left to wait for a server that takes its time; the server's children go
+        # with it in the same way (gemma_in_engine.parent_death). The signal follows the thread that spawned; it may
+        # have died before the call, so the parent is looked at after it.
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 

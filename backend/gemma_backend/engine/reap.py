@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gemma_backend.engine import scope
 from gemma_backend.engine.proc import SHM, belongs, descendants, everyone, is_tracker, look, shared_memory
 
 # Begins the name of the folder that holds the folders of all engines.
@@ -22,13 +23,14 @@ STEP = 0.02
 
 @dataclass(slots=True)
 class Remains:
-    """What belongs to one engine: its id and folder, the server's session, names in /dev/shm seen so far."""
+    """What belongs to one engine: id and folder, the server's session, names in /dev/shm seen so far, its cgroup."""
 
     engine_id: str
     folder: str
     session: int | None = None
     keeper: int | None = None
     shm: set[str] = field(default_factory=set)
+    cgroup: str | None = None
 
     def pids(self) -> set[int]:
         """Live processes of the engine: below the keeper, or with one of the engine's marks."""
@@ -36,6 +38,8 @@ class Remains:
         mine = {process.pid for process in processes if belongs(process, self.engine_id, self.folder, self.session)}
         if self.keeper is not None:
             mine |= descendants(self.keeper, processes)
+        if self.cgroup is not None:
+            mine |= scope.members(self.cgroup, self.engine_id)
         return mine - {os.getpid(), self.keeper or 0}
 
     def note_shared_memory(self) -> bool:
@@ -71,6 +75,8 @@ def end(remains: Remains, root: int | None, grace: float, tick: Callable[[], Non
     _wait(lambda: not remains.pids(), TRACKER_SECONDS, tick)
 
     def kill_all() -> bool:
+        if remains.cgroup is not None:
+            scope.kill(remains.cgroup, remains.engine_id)
         left = remains.pids()
         for pid in left:
             _send(pid, signal.SIGKILL)

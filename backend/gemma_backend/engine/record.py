@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import fcntl
 import json
 import os
 import shutil
 import socket
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +15,14 @@ from typing import TYPE_CHECKING, Any
 from gemma_backend.config.paths import ensure, state_dir
 from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
+from gemma_backend.engine.leftovers import CONTAINERS
+from gemma_backend.engine.place import home, runtime_root
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
-from gemma_backend.engine.reap import ROOT_PREFIX, Remains, end, sweep
-from gemma_backend.types import Endpoint, EngineError
+from gemma_backend.engine.reap import Remains, end, sweep
+from gemma_backend.types import Endpoint
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
-
-# sun_path holds 107 bytes; the longest name in an engine's folder is `tmp/` and a UUID.
-LONGEST_FOLDER = 60
-# A folder without a record is one that is just being made, or was left by a keeper killed at its very start.
-ORPHAN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +50,7 @@ class Record:
     shm: tuple[str, ...]
     runtime: str = ""
     container: tuple[str, str] | None = None
+    cgroup: str | None = None
 
     @property
     def running(self) -> bool:
@@ -111,35 +107,8 @@ def _read(path: Path) -> Record:
         shm=tuple(str(name) for name in data.get("shm", [])),
         runtime=str(data.get("runtime", "")),
         container=(str(container[0]), str(container[1])) if container else None,
+        cgroup=data.get("cgroup"),
     )
-
-
-def runtime_root() -> Path:
-    """Folder for the engines' own folders, closed to others, its path short; EngineError if it is not ours."""
-    # One for each state folder: records and engines' folders must be seen together, or one would look abandoned.
-    where = home()
-    for base in (Path(tempfile.gettempdir()), Path("/tmp")):
-        root = base / f"{ROOT_PREFIX}{os.getuid()}-{where}"
-        if len(str(root)) + 9 <= LONGEST_FOLDER:
-            break
-    with contextlib.suppress(FileExistsError):
-        root.mkdir(mode=0o700)
-    found = root.lstat()
-    if found.st_uid != os.getuid() or not root.is_dir() or root.is_symlink():
-        raise EngineError(f"{root} belongs to somebody else: remove it, or set TMPDIR to a folder of your own.")
-    if found.st_mode & 0o077:
-        root.chmod(0o700)
-    return root
-
-
-def new_folder(engine_id: str) -> Path:
-    """Make the folder of a new engine and return it; EngineError if its place is not ours."""
-    while True:
-        path = runtime_root() / engine_id
-        # Another program's last engine may end in this moment and take the folder of all engines with it.
-        with contextlib.suppress(FileNotFoundError):
-            path.mkdir(mode=0o700)
-            return path
 
 
 def find_record(profile: Profile, checkpoint: str | None = None) -> Record | None:
@@ -158,22 +127,27 @@ def find_running(profile: Profile) -> Endpoint | None:
     return record.endpoint if record is not None and healthy(record.endpoint) else None
 
 
-def clean_stale() -> list[str]:
-    """End and remove what engines left whose keeper died; returns a sentence for each."""
+def clean_stale(*, locked: bool = False) -> list[str]:
+    """End and remove what engines left whose keeper died; returns a sentence for each.
+
+    `locked` says that the caller holds the lock of starts.
+    """
     said = [reap(record) for record in records() if not record.running]
     said += remove_stray(container_notes(), home(), lambda: [record.id for record in records() if record.running])
-    _remove_orphans()
-    return said
-
-
-def home() -> str:
-    """Stands for this state folder in names and labels: what belongs to another is not touched."""
-    return hashlib.sha256(str(state_dir().absolute()).encode()).hexdigest()[:6]
+    if locked:
+        return said + _remove_orphans()
+    with (folder() / "lock").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # An engine is being started: its folder has no record yet.
+            return said
+        return said + _remove_orphans()
 
 
 def container_notes() -> Path:
     """Where the tools stand that containers were started with."""
-    return folder() / "container-tools"
+    return folder() / CONTAINERS
 
 
 def reap(record: Record, grace: float = 1.0) -> str:
@@ -183,7 +157,9 @@ def reap(record: Record, grace: float = 1.0) -> str:
         Container(*record.container).end(grace)
     root = record.engine[0] if record.engine and this_boot and alive(*record.engine) else None
     # Without its leader a session's number may by now stand for somebody else's: then the other marks must do.
-    remains = Remains(record.id, str(record.folder), session=root, shm=set(record.shm) if this_boot else set())
+    remains = Remains(record.id, str(record.folder), session=root)
+    if this_boot:
+        remains.shm, remains.cgroup = set(record.shm), record.cgroup
     count = len(remains.pids()) if this_boot else 0
     if count:
         end(remains, root, grace)
@@ -195,20 +171,23 @@ def reap(record: Record, grace: float = 1.0) -> str:
     return f"{text} Could not remove {', '.join(left)}." if left else text
 
 
-def _remove_orphans() -> None:
+def _remove_orphans() -> list[str]:
+    """Remove folders without a record: what is left of a program or keeper that was killed at the very start."""
+    said = []
     known = {record.folder for record in records()}
     root = runtime_root()
     for path in root.iterdir():
         with contextlib.suppress(OSError):
-            old = time.time() - path.lstat().st_mtime > ORPHAN_SECONDS
-            if path in known or not old or _listens(path / "keeper.sock"):
+            if path in known or _listens(path / "keeper.sock"):
                 continue
             remains = Remains(path.name, str(path))
             if any(belongs(process, path.name, str(path), None) for process in everyone()):
                 end(remains, None, 0.0)
             shutil.rmtree(path, ignore_errors=True)
+            said.append("Removed what an engine had left that was killed at its very start.")
     with contextlib.suppress(OSError):
         root.rmdir()
+    return said
 
 
 def _listens(path: Path) -> bool:

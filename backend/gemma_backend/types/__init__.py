@@ -2,6 +2,8 @@
 
 from gemma_backend.types.endpoint import Endpoint, ModelInfo
 from gemma_backend.types.engine import (
+    EarlierPhase,
+    EarlierStarts,
     EngineEvent,
     EngineFailed,
     EngineReady,
@@ -51,6 +53,8 @@ __all__ = [
     "Declined",
     "Delta",
     "Document",
+    "EarlierPhase",
+    "EarlierStarts",
     "Echoed",
     "Endpoint",
     "EndpointError",

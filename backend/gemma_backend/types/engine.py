@@ -43,6 +43,34 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierPhase:
+    """A phase of earlier starts: how long it lasted, and how long it then took until the engine was ready (s)."""
+
+    name: str
+    seconds: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierStarts:
+    """What earlier starts of the same profile took on this machine: medians in seconds over `count` of them."""
+
+    count: int
+    total: float
+    phases: tuple[EarlierPhase, ...] = ()
+
+    def left(self, phase: Phase | None, elapsed: float) -> float:
+        """Seconds that a start probably still takes which began `elapsed` seconds ago and is in `phase`.
+
+        A phase that takes longer than ever before holds the estimate up, it does not use up the time of later ones.
+        """
+        known = next((one for one in self.phases if phase is not None and one.name == phase.name), None)
+        if phase is None or known is None:
+            return max(0.0, self.total - elapsed)
+        return max(0.0, known.seconds - (elapsed - phase.start_s)) + known.after
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line that the engine wrote, as it came (not yet cleaned for a screen)."""
 
@@ -77,4 +105,4 @@ class EngineFailed:
     failure: Failure
 
 
-EngineEvent = PhaseChanged | LogLine | EngineReady | EngineStopping | EngineStopped | EngineFailed
+EngineEvent = EarlierStarts | PhaseChanged | LogLine | EngineReady | EngineStopping | EngineStopped | EngineFailed

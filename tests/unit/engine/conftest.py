@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(f"GEMMA_TUI_{kind}_DIR", str(tmp_path / kind.lower()))
     short = tmp_path / "t"
     short.mkdir()
-    monkeypatch.setattr(records.tempfile, "tempdir", str(short) if len(str(short)) < 40 else None)
+    monkeypatch.setattr(tempfile, "tempdir", str(short) if len(str(short)) < 40 else None)
     yield tmp_path
     for record in records.records():
         records.stop(record)

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def child(profile: Profile, runtime: Any, checkpoint: Path, keep: bool, end: str
         keep=keep,
         end=end,
     )
-    env = dict(os.environ) | {"TMPDIR": records.tempfile.gettempdir()}
+    env = dict(os.environ) | {"TMPDIR": tempfile.gettempdir()}
     started = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, env=env)
     assert started.stdout is not None and started.stdout.readline() == "ready\n"
     return started
@@ -306,7 +307,6 @@ async def test_an_engine_of_another_state_folder_is_left_alone(
     await engine.wait_ready()
     with monkeypatch.context() as other:
         other.setenv("GEMMA_TUI_STATE_DIR", str(homes / "other"))
-        other.setattr(records, "ORPHAN_SECONDS", -1.0)
         assert records.clean_stale() == []
         # Not even where both share one folder for sockets.
         other.setattr(records, "runtime_root", lambda: engine._folder.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gemma_backend.engine.keeper import Log
+from gemma_backend.engine.logfile import Log
 from gemma_backend.engine.tail import Tail
 
 

@@ -15,6 +15,7 @@ from gemma_backend.engine import record as records
 from gemma_backend.session.session import Session
 from gemma_backend.types import (
     Delta,
+    EarlierStarts,
     EngineError,
     EngineFailed,
     EngineReady,
@@ -80,7 +81,7 @@ async def test_an_engine_is_started_asked_and_stopped(profile: Profile) -> None:
 
 async def collect(session: Session) -> list[object]:
     """What a watcher sees, the log and the phases left out."""
-    return [event async for event in session.watch() if not isinstance(event, LogLine | PhaseChanged)]
+    return [event async for event in session.watch() if not isinstance(event, LogLine | PhaseChanged | EarlierStarts)]
 
 
 async def test_a_second_session_joins_and_leaves_the_engine_running(profile: Profile) -> None:

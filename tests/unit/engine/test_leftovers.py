@@ -1,0 +1,95 @@
+"""Every command clears up after programs that were killed, and looks at next to nothing where there is nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gemma_backend.config.paths import state_dir
+from gemma_backend.config.profiles import Profile
+from gemma_backend.engine import leftovers
+from gemma_backend.engine import record as records
+from gemma_backend.engine.engine import Engine
+from gemma_backend.engine.place import new_folder
+from gemma_backend.engine.reap import Remains
+
+ROOT = Path(__file__).parents[3]
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    roots = ":".join(str(ROOT / part) for part in ("app", "backend", "assets"))
+    env = dict(os.environ) | {"PYTHONPATH": roots}
+    return subprocess.run(
+        [sys.executable, "-m", "gemma_tui", *words], env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "home"), [({}, ""), ({"XDG_STATE_HOME": "/x"}, ""), ({"GEMMA_TUI_STATE_DIR": "~/s"}, "")]
+)
+def test_the_state_folder_is_the_same(environment: dict[str, str], home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GEMMA_TUI_STATE_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert leftovers._state_dir() == str(state_dir())
+
+
+def test_where_there_is_nothing_little_is_imported(homes: Path) -> None:
+    program = "import sys; from gemma_backend.engine import leftovers as l; l.clear(); print(sorted(sys.modules))"
+    env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "backend")}
+    done = subprocess.run([sys.executable, "-S", "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert not {"json", "pathlib", "platformdirs", "gemma_backend.types"} & set(eval(done.stdout))
+
+
+@pytest.mark.parametrize("words", [("--version",), ("config", "path"), ("engine", "explain", os.devnull)])
+async def test_any_command_ends_and_removes_it_and_says_so(
+    homes: Path, profile: Profile, runtime: Any, checkpoint: Path, words: tuple[str, ...]
+) -> None:
+    engine = Engine(profile, runtime, checkpoint, keep=True)
+    await engine.start()
+    await engine.wait_ready()
+    await engine.stop()
+    [record] = records.records()
+    assert leftovers.clear() == []
+    quiet = command(*words)
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    os.kill(record.keeper[0], signal.SIGKILL)
+    told = command(*words)
+    assert told.returncode == 0
+    assert told.stdout == quiet.stdout
+    assert told.stderr.count("\n") == 1 and "after a crash" in told.stderr
+    assert Remains(record.id, str(record.folder), record.engine[0] if record.engine else None).pids() == set()
+    assert not record.folder.exists() and records.records() == []
+    assert command(*words).stderr == ""
+
+
+def test_a_folder_that_no_record_knows_goes_too(homes: Path) -> None:
+    folder = new_folder("abcd1234")
+    (folder / "tmp").mkdir()
+    assert "killed at its very start" in command("--version").stderr
+    assert not folder.exists()
+    # While an engine is being started its folder has no record yet.
+    folder = new_folder("abcd1234")
+    import fcntl
+
+    with (records.folder() / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert command("--version").stderr == ""
+        assert folder.exists()
+
+
+def test_what_cannot_be_removed_keeps_no_command_from_its_work(homes: Path) -> None:
+    records.folder().joinpath("broken.json").write_text("{")
+    assert command("--version").stderr == ""
+    root = new_folder("abcd1234").parent
+    marker = records.folder() / leftovers.MARKER
+    assert marker.read_text() == str(root)
+    marker.write_bytes(b"\0\xff")
+    assert command("--version").returncode == 0
