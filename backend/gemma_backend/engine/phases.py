@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gemma_backend.types import Phase
+from gemma_backend.types import START_PHASES, Phase
 
-IMPORTS, CONFIG, CORE, WEIGHTS, LOADED = "imports", "config", "engine core", "weights", "weights loaded"
-COMPILE, KV_CACHE, GRAPHS, WARM_UP, SERVER, READY = "compile", "kv cache", "graphs", "warm-up", "server", "ready"
-ORDER = (IMPORTS, CONFIG, CORE, WEIGHTS, LOADED, COMPILE, KV_CACHE, GRAPHS, WARM_UP, SERVER, READY)
+ORDER = START_PHASES
+IMPORTS, CONFIG, CORE, WEIGHTS, LOADED, COMPILE, KV_CACHE, GRAPHS, WARM_UP, SERVER, READY = START_PHASES
 
 Match = re.Match[str]
 

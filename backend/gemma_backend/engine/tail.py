@@ -13,10 +13,14 @@ CHUNK = 1 << 18
 
 
 class Tail:
-    """Whole lines as they appear, also over a rotation; what is not UTF-8 is replaced."""
+    """Whole lines as they appear, also over a rotation; what is not UTF-8 is replaced.
 
-    def __init__(self, path: Path) -> None:
+    Of a log that is longer than `last` bytes at the beginning, its end alone is read, from the first whole line on.
+    """
+
+    def __init__(self, path: Path, last: int | None = None) -> None:
         self._path = path
+        self._last = last
         self._file: int | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
@@ -44,6 +48,11 @@ class Tail:
             self._file = os.open(self._path, os.O_RDONLY)
         except OSError:
             return False
+        last, self._last = self._last, None
+        if last is not None and (size := os.fstat(self._file).st_size) > last:
+            os.lseek(self._file, size - last, os.SEEK_SET)
+            while (piece := os.read(self._file, 1)) and piece != b"\n":
+                continue
         return True
 
     def _rotated(self) -> bool:

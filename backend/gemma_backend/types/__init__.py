@@ -2,6 +2,7 @@
 
 from gemma_backend.types.endpoint import Endpoint, ModelInfo
 from gemma_backend.types.engine import (
+    START_PHASES,
     EarlierPhase,
     EarlierStarts,
     EngineEvent,
@@ -45,6 +46,7 @@ from gemma_backend.types.token import Candidate, Token
 from gemma_backend.types.turn import AudioPart, ImagePart, Part, Role, TextPart, Turn
 
 __all__ = [
+    "START_PHASES",
     "AudioPart",
     "BadInput",
     "Candidate",

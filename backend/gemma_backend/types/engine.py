@@ -8,6 +8,11 @@ from typing import Literal
 from gemma_backend.types.endpoint import Endpoint
 
 EngineState = Literal["stopped", "starting", "ready", "stopping", "failed"]
+START_PHASES = (
+    "imports", "config", "engine core", "weights", "weights loaded", "compile", "kv cache", "graphs", "warm-up",
+    "server", "ready",
+)  # fmt: skip
+"""The phases of a start, in the order in which they come; not every start has all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from gemma_backend.text.clean import clean
 from gemma_backend.types import (
+    EarlierStarts,
     EngineEvent,
     EngineFailed,
     EngineReady,
@@ -21,6 +22,7 @@ from gemma_backend.types import (
     Phase,
     PhaseChanged,
 )
+from gemma_tui.tui.widgets.start_progress import progress
 from gemma_tui.tui.widgets.text_cells import fit, wrap
 
 Line = list[tuple[str, str]]
@@ -28,15 +30,17 @@ _TIPS = (
     ("Enter", "sends, Ctrl+J or Shift+Enter begins a new line"),
     ("Drop", "a picture or a clip on the window, or paste its path"),
     ("F2", "switches between chat and completion"),
+    ("F4", "shows the engine's log"),
     ("F1", "shows every key"),
 )
+BAR_COLUMNS = 60
 
 
 class StartView(Widget):
     """The engine's start as a list of phases with their times, and a few words on how to begin."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "start--title", "start--text", "start--muted", "start--done", "start--now", "start--error",
+        "start--title", "start--text", "start--muted", "start--done", "start--now", "start--error", "start--rest",
     }  # fmt: skip
 
     def __init__(self, *, id: str | None = None, now: Callable[[], float] = monotonic) -> None:
@@ -49,6 +53,8 @@ class StartView(Widget):
         self._state = "starting"
         self._seconds: float | None = None
         self._log = ""
+        self._earlier: EarlierStarts | None = None
+        self._share = 0.0
 
     def introduce(self, title: str, subtitle: str) -> None:
         """Say what is being started or reached, and why that."""
@@ -58,13 +64,18 @@ class StartView(Widget):
     def begin(self) -> None:
         """A start begins: forget the phases of an earlier one."""
         self.phases, self._state, self._seconds, self._began = [], "starting", None, self._now()
-        self._log = ""
+        self._log, self._earlier, self._share = "", None, 0.0
         self.refresh()
 
     def take(self, event: EngineEvent) -> None:
         """Show what `event` means."""
         match event:
+            case EarlierStarts():
+                self._earlier = event
             case PhaseChanged(phase=phase):
+                if not self.phases:
+                    # What was installed or chosen before is no part of the start.
+                    self._began = self._now() - phase.start_s
                 if self.phases and self.phases[-1].name == phase.name:
                     self.phases[-1] = phase
                 else:
@@ -111,11 +122,9 @@ class StartView(Widget):
 
     def _lines(self) -> list[Line]:
         width, height = max(20, self.size.width), self.size.height
-        now = self._phase_lines(width)
-        if self._log and self._state in ("starting", "failed"):
-            now.append([(fit(f"  {self._log}", width), "muted")])
+        now, end = self._phase_lines(width), self._end_lines(width)
         if self.has_class("-compact"):
-            return now[-height:]
+            return [*now[-max(1, height - len(end)) :], *end][-height:]
         head: list[Line] = [[(fit(self._title, width), "title")]]
         if self._subtitle:
             head += [[(text, "muted")] for text in wrap(self._subtitle, width)[:3]]
@@ -123,11 +132,26 @@ class StartView(Widget):
         tips = [[], *([(f"{key:<7}", "now"), (fit(text, width - 7), "muted")] for key, text in _TIPS)]
         if self._state == "ready":
             seconds = f" in {self._seconds:.0f} s" if self._seconds is not None else ""
-            now = [[("● ", "done"), (f"ready{seconds}", "text")]]
-        room = height - len(head) - len(tips)
-        if room < 3:
-            tips, room = [], height - len(head)
-        return [*head, *now[-max(1, room) :], *tips]
+            now, end = [[("● ", "done"), (f"ready{seconds}", "text")]], []
+        room = height - len(head) - len(tips) - len(end)
+        if room < min(4, len(now)):
+            tips, room = [], height - len(head) - len(end)
+        return [*head, *now[-max(1, room) :], *end, *tips]
+
+    def _end_lines(self, width: int) -> list[Line]:
+        """The bar with what it says, and the latest line of the log."""
+        lines: list[Line] = []
+        if self._state == "starting" and self.phases:
+            told = progress(self._earlier, self.phases[-1], self.elapsed)
+            # An estimate may be corrected; a bar that goes back would only worry.
+            self._share = max(self._share, told.share)
+            room = max(10, min(BAR_COLUMNS, width - 6))
+            full = round(room * self._share)
+            lines.append([("━" * full, "now"), ("─" * (room - full), "rest"), (f"{self._share:5.0%}", "muted")])
+            lines.append([(fit(told.words, width), "text")])
+        if self._log and self._state in ("starting", "failed"):
+            lines.append([(fit(self._log, width), "muted")])
+        return lines
 
     def _phase_lines(self, width: int) -> list[Line]:
         lines: list[Line] = []
