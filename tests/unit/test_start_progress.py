@@ -10,7 +10,9 @@ from gemma_backend.types import START_PHASES, EarlierPhase, EarlierStarts, Phase
 from gemma_tui.tui.widgets.start_progress import progress
 
 EARLIER = EarlierStarts(
-    5, 100.0, (EarlierPhase("imports", 20.0, 80.0), EarlierPhase("weights", 50.0, 30.0), EarlierPhase("server", 1.0, 0.0))
+    5,
+    100.0,
+    (EarlierPhase("imports", 20.0, 80.0), EarlierPhase("weights", 50.0, 30.0), EarlierPhase("server", 1.0, 0.0)),
 )
 
 
@@ -54,7 +56,9 @@ def test_minutes_are_told_as_minutes() -> None:
     st.text(max_size=30) | st.just("graph 51 of 51") | st.just("1 of 0"),
     st.none() | st.just(EARLIER) | st.just(EarlierStarts(1, 0.0)),
 )
-def test_a_share_is_a_share(name: str, begun: float, elapsed: float, detail: str, earlier: EarlierStarts | None) -> None:
+def test_a_share_is_a_share(
+    name: str, begun: float, elapsed: float, detail: str, earlier: EarlierStarts | None
+) -> None:
     told = progress(earlier, Phase(name, begun, None, detail), elapsed)
     assert 0.0 <= told.share <= 1.0
     assert told.words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ async def test_a_program_that_uses_it_keeps_it_and_so_do_requests(
 async def test_it_sleeps_first_and_is_awake_before_it_is_used(
     homes: Path, profile: Profile, runtime: Any, checkpoint: Path
 ) -> None:
-    runtime.device = "cuda"
+    runtime = replace(runtime, device="cuda")
     server = await kept(profile, runtime, checkpoint, KeepWarm(stop_after=60.0, sleep_after=0.5))
     command = Path(f"/proc/{records.records()[0].engine[0]}")  # type: ignore[index]
     assert b"--enable-sleep-mode" in (command / "cmdline").read_bytes()
@@ -91,9 +92,8 @@ async def test_it_sleeps_first_and_is_awake_before_it_is_used(
 async def test_sleep_mode_is_on_a_socket_and_a_gpu_only(
     homes: Path, profile: Profile, runtime: Any, checkpoint: Path, device: str
 ) -> None:
-    runtime.device = device
-    # This vLLM has no sockets, so it listens on TCP, where anyone on the machine could put it to sleep.
-    runtime.version = "0.10.0" if device == "cuda" else runtime.version
+    # A CUDA one of before sockets listens on TCP, where anyone on the machine could put it to sleep.
+    runtime = replace(runtime, device=device, version="0.10.0" if device == "cuda" else runtime.version)
     await kept(profile, runtime, checkpoint, KeepWarm(sleep_after=0.2))
     command = Path(f"/proc/{records.records()[0].engine[0]}")  # type: ignore[index]
     assert b"--enable-sleep-mode" not in (command / "cmdline").read_bytes()

@@ -185,7 +185,12 @@ def _clock(line: Line) -> str:
 
 def _short(process: str) -> str:
     """`APIServer` and `EngineCore_DP0` in at most eight cells."""
-    for name, short in (("APIServer", "server"), ("EngineCore", "core"), ("VllmWorker", "worker"), ("Worker", "worker")):
+    for name, short in (
+        ("APIServer", "server"),
+        ("EngineCore", "core"),
+        ("VllmWorker", "worker"),
+        ("Worker", "worker"),
+    ):
         if process.startswith(name):
             return (short + process[len(name) :].removeprefix("_").removeprefix("Proc"))[:8]
     return clean(process, keep_newlines=False)[:8]
