@@ -17,6 +17,8 @@ from textual.pilot import Pilot
 from gemma_backend.config.profiles import list_profiles
 from gemma_backend.session.setup import Need, Survey
 from gemma_backend.types import (
+    EarlierPhase,
+    EarlierStarts,
     EngineFailed,
     Failure,
     HostMemory,
@@ -29,6 +31,7 @@ from gemma_backend.types import (
 )
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Opened, Opening, SetUpNeeded, Wanted, open_session
+from gemma_tui.tui.screens.log import LogScreen
 from gemma_tui.tui.screens.models import ModelScreen
 from gemma_tui.tui.screens.setup import SetUpScreen
 from stubs.openai_server import OpenAIServer, Reply
@@ -78,9 +81,9 @@ async def never(wanted: Wanted) -> Opening:
     raise AssertionError
 
 
-def starting() -> GemmaApp:
+def starting(now: Callable[[], float] = standing_still) -> GemmaApp:
     """The app while it is still being chosen what to start."""
-    return GemmaApp(Wanted(), opener=never, poll=False, now=standing_still)
+    return GemmaApp(Wanted(), opener=never, poll=False, now=now)
 
 
 async def feed_dashboard(pilot: Pilot[int]) -> None:
@@ -118,8 +121,18 @@ def test_chat(snap_compare: Compare, size: tuple[int, int], theme: str) -> None:
     assert snap_compare(on_a_server(theme=theme), terminal_size=size, run_before=talk)
 
 
+EARLIER = EarlierStarts(
+    5,
+    93.0,
+    (EarlierPhase("imports", 20.0, 73.0), EarlierPhase("config", 4.0, 69.0), EarlierPhase("weights", 11.0, 58.0)),
+)
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_start(snap_compare: Compare, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("earlier", [None, EARLIER], ids=["first", "again"])
+def test_start(snap_compare: Compare, size: tuple[int, int], earlier: EarlierStarts | None) -> None:
+    time = [12.0]
+
     async def before(pilot: Pilot[int]) -> None:
         main = pilot.app.screen
         assert isinstance(pilot.app, GemmaApp)
@@ -128,11 +141,53 @@ def test_start(snap_compare: Compare, size: tuple[int, int]) -> None:
             "Gemma 4 E2B, NVFP4 · bg-digitalservices/Gemma-4-E2B-NVFP4A16",
             "NVIDIA H200 has 139.2 GiB of memory free; the full model needs 12.",
         )
+        if earlier is not None:
+            main.take(earlier)
         main.take(PhaseChanged(Phase("imports", 0.0)))
-        main.take(PhaseChanged(Phase("config resolved", 19.8, None, "modelopt_fp4, 131,072 tokens")))
-        main.take(PhaseChanged(Phase("weights", 24.1, None, "3 of 5 shards")))
+        main.take(PhaseChanged(Phase("config", 19.8, None, "Gemma4ForConditionalGeneration")))
+        main.take(PhaseChanged(Phase("weights", 24.1, None, "shard 3 of 5")))
+        time[0] += 29.0
         main.take(LogLine("INFO 11-23 19:03:11 Loading safetensors checkpoint shards: 60% Completed | 3/5"))
         await pilot.press(*"typed early")
+        await pilot.pause()
+
+    assert snap_compare(starting(lambda: time[0]), terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_start_under_a_queued_message(snap_compare: Compare, size: tuple[int, int]) -> None:
+    time = [12.0]
+
+    async def before(pilot: Pilot[int]) -> None:
+        assert isinstance(pilot.app, GemmaApp)
+        main = pilot.app.main
+        await pilot.press(*"Are you there?", "enter")
+        await until(pilot, lambda: main.conversation.waiting)
+        main.take(EARLIER)
+        main.take(PhaseChanged(Phase("imports", 0.0)))
+        main.take(PhaseChanged(Phase("weights", 24.1, None, "shard 3 of 5")))
+        main.take(LogLine("INFO 11-23 19:03:11 Loading safetensors checkpoint shards: 60% Completed | 3/5"))
+        time[0] += 29.0
+        main.tick()
+        await pilot.pause()
+
+    assert snap_compare(starting(lambda: time[0]), terminal_size=size, run_before=before)
+
+
+LOGS = Path(__file__).parents[1] / "fixtures" / "engine-logs"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["gemma-dark", "gemma-light"])
+def test_log(snap_compare: Compare, size: tuple[int, int], theme: str, tmp_path: Path) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        pilot.app.theme = theme
+        path = LOGS / "fail-missing-weights.log"
+        screen = LogScreen(path)
+        screen.standing = lambda: LogScreen.standing(screen).partition(" · /")[0]  # type: ignore[method-assign]
+        await pilot.app.push_screen(screen)
+        await until(pilot, lambda: len(screen.pane.lines.entries) > 100)
+        await pilot.press("l", "slash", *"k_norm", "enter")
         await pilot.pause()
 
     assert snap_compare(starting(), terminal_size=size, run_before=before)

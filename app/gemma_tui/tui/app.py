@@ -35,6 +35,7 @@ _COMMANDS = (
     ("New conversation", "Begin anew; the model forgets what was said", "screen.new"),
     ("Chat or completion", "Switch between a conversation and a raw document", "screen.mode"),
     ("Continue the document", "In completion: let the model go on", "screen.continue"),
+    ("Log", "The engine's log: follow, filter, search", "app.log"),
     ("Dashboard", "Show or hide the engine's figures", "screen.board"),
     ("Try again", "Start the engine again, or ask the last message once more", "screen.again"),
     ("Copy the last reply", "Its whole text, as it came", "screen.copy_reply"),
@@ -54,6 +55,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
         Binding("ctrl+t", "theme", "Switch between dark and light"),
         Binding("f1", "keys", "Show every key"),
+        Binding("f4,ctrl+l", "log", "Show the engine's log"),
     ]
 
     def __init__(
@@ -204,6 +206,8 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         opened.session.keep_in(await self.open_history())
         opened.session.talk.trouble = self.main.refuse
         self.session = opened.session
+        # What was installed or chosen before is no part of the start.
+        self._state_since = self._now()
         self.main.introduce(opened)
         await self.session.start()
         self.follow(self.session)
@@ -293,6 +297,13 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
 
         if not isinstance(self.screen, KeysScreen):
             self.push_screen(KeysScreen())
+
+    def action_log(self) -> None:
+        """Show the engine's log."""
+        from gemma_tui.tui.screens.log import LogScreen, log_of
+
+        if not isinstance(self.screen, LogScreen):
+            self.push_screen(LogScreen(*log_of(self.session)))
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours: the traceback goes to the log without variables, and the terminal is given back."""

@@ -22,7 +22,7 @@ WRAPPER = re.compile(
     r"|[\w.-]{1,60} +\| "
     r"|\[[Ii]nfo\] (?:\(Process\) )?|\[pod/[^\]\s]{1,200}\] )"
 )
-BAR = re.compile(r"(?<=.)(?=(?:Capturing CUDA graphs|Loading [\w.-]+ checkpoint shards)[^|\n]{0,40}: +\d+%)")
+BAR = re.compile(r"(?:Capturing CUDA graphs|Loading [\w.-]+ checkpoint shards)[^|\n]{0,40}: +\d+%")
 LONGEST = 20_000
 _DAYS_BEFORE = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 _YEAR = 366 * 86400.0
@@ -81,11 +81,11 @@ def _apart(row: str) -> Iterator[str]:
     cuts = [0]
     end = 0
     tags = TAG.finditer(row) if "pid=" in row else ()
-    for found in sorted([*tags, *HEAD.finditer(row)], key=lambda match: match.start()):
+    bars = BAR.finditer(row) if "%" in row else ()
+    for found in sorted([*tags, *bars, *HEAD.finditer(row)], key=lambda match: match.start()):
         # Tags and a head that follow one another directly are one prefix; one after other text starts a new line.
         if row[end : found.start()].strip() and not WRAPPER.fullmatch(row[cuts[-1] : found.start()]):
             cuts.append(found.start())
         end = found.end()
     for start, stop in zip(cuts, [*cuts[1:], len(row)], strict=True):
-        part = row[start:stop]
-        yield from BAR.split(part) if "%" in part else (part,)
+        yield row[start:stop]

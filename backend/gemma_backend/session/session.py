@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from gemma_backend.chat.client import warm_import
@@ -98,6 +99,11 @@ class Session(Asking):
     def pid(self) -> int | None:
         """The engine's process where it runs on this machine under this session."""
         return self._engine.pid if self._engine is not None else None
+
+    @property
+    def log_path(self) -> Path | None:
+        """The log of the engine that this session started or joined."""
+        return self._engine.log if self._engine is not None else None
 
     def watch(self) -> AsyncGenerator[EngineEvent]:
         """Every event of the engine from the beginning, until the session is closed."""

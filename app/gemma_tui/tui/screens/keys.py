@@ -29,6 +29,7 @@ _KEYS = (
     ("Ctrl+Up, Ctrl+Down", "previous and next turn"),
     ("Ctrl+End", "to the end, and follow it"),
     ("F3, Ctrl+S", "dashboard on and off"),
+    ("F4, Ctrl+L", "the engine's log: follow, filter, search"),
     ("Ctrl+N", "new conversation"),
     ("Ctrl+T", "dark or light"),
     ("Ctrl+P", "every command, by name"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -19,6 +19,9 @@ from gemma_tui.tui.screens.sheet import SheetScreen
 from gemma_tui.tui.widgets.keybar import Key, KeyBar
 from gemma_tui.tui.widgets.log_pane import LogPane
 from gemma_tui.tui.widgets.text_cells import middle
+
+if TYPE_CHECKING:
+    from gemma_backend.session.session import Session
 
 LOOK_SECONDS = 0.2
 BATCH = 1_000
@@ -167,7 +170,7 @@ class LogScreen(SheetScreen[None]):
         if pane.wanted:
             count = pane.lines.count(pane.wanted)
             words.append(f"{count:,} with “{clean(pane.wanted, keep_newlines=False)}”" if count else "not found")
-        words.append("following" if pane.following else "not following: End does")
+        words.append("following" if pane.following else "paused")
         told = " · ".join(words)
         room = self.size.width - len(told) - 5
         path = middle(clean(str(self._path), keep_newlines=False), room) if room > 20 else ""
@@ -176,3 +179,14 @@ class LogScreen(SheetScreen[None]):
 
 def _some(lines: Iterator[str]) -> list[str]:
     return list(islice(lines, BATCH))
+
+
+def log_of(session: Session | None) -> tuple[Path | None, str]:
+    """The log of what `session` talks to; where there is none, why in a sentence."""
+    if session is None:
+        return None, "Nothing was started yet, so there is no log."
+    if session.log_path is not None:
+        return session.log_path, ""
+    if session.profile is None or session.profile.url is not None:
+        return None, "This server runs elsewhere, and so does its log."
+    return None, "The engine was not started yet, so there is no log."

@@ -110,6 +110,7 @@ class MainScreen(ComposingScreen):
     def introduce(self, opened: Opened) -> None:
         """A session was chosen: say which, and use it."""
         self.start_view.introduce(opened.title, opened.why)
+        self.start_view.begin()
         for warning in opened.warnings:
             self.notice.say(warning, "warning", keys="Esc closes this")
         self.conversation.attach(opened.session)
@@ -172,7 +173,7 @@ class MainScreen(ComposingScreen):
         if self.mode == "completion":
             keys.append(Key("^G", "Continue", "screen.continue"))
         keys.append(Key("F2", "Chat" if self.mode == "completion" else "Completion", "screen.mode"))
-        keys += [Key("F3", "Dashboard", "screen.board"), Key("^N", "New", "screen.new")]
+        keys += [Key("F3", "Dashboard", "screen.board"), Key("F4", "Log", "app.log"), Key("^N", "New", "screen.new")]
         keys += [Key("^T", "Theme", "app.theme"), Key("^Q", "Quit", "app.quit")]
         self.keys.keys = tuple(keys)
 

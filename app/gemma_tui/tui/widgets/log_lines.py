@@ -22,6 +22,7 @@ KEPT = 20_000
 """Lines in memory; of a longer log the latest."""
 _DROPPED = 4_000
 _SIGNS: dict[Kind, str] = {"plain": " ", "warning": "W", "error": "E"}
+_SHORT = (("APIServer", "server"), ("EngineCore", "core"), ("VllmWorker", "worker"), ("Worker", "worker"))
 _RAISED = re.compile(r"Traceback \(most recent call last\)|Fatal Python error|[\w.]*(?:Error|Exception)\b")
 # Of a progress bar only its latest state says anything.
 _BAR = re.compile(r"^(?P<name>[^|%]{0,120}?):?\s+\d{1,3}%[^|]{0,20}\|")
@@ -40,6 +41,16 @@ class Entry:
     def whole(self) -> str:
         """What is searched."""
         return f"{self.head}{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of an entry: its head (blank from the second row on) and the part of the text from `start` on."""
+
+    entry: Entry
+    head: str
+    part: str
+    start: int
 
 
 class LogLines:
@@ -87,19 +98,31 @@ class LogLines:
         for entry in self._shown:
             self._starts.append(self._starts[-1] + self._height(entry))
 
-    def row(self, number: int) -> tuple[Entry, str] | None:
-        """The entry at row `number` and the text of that row."""
+    def row(self, number: int) -> Row | None:
+        """What stands at row `number`."""
         if not 0 <= number < self.rows:
             return None
         place = bisect_right(self._starts, number) - 1
         entry = self._shown[place]
-        return entry, self._parts(entry)[number - self._starts[place]]
+        parts, index = self._parts(entry), number - self._starts[place]
+        head = entry.head if index == 0 else " " * cell_len(entry.head)
+        return Row(entry, head, parts[index], sum(len(part) for part in parts[:index]))
+
+    def place(self, entry: Entry) -> int:
+        """The first row of `entry`; the end where it is not shown."""
+        for number, one in enumerate(self._shown):
+            if one is entry:
+                return self._starts[number]
+        return self.rows
 
     def find(self, wanted: str, row: int, step: Literal[1, -1]) -> int | None:
-        """The first row, from the one after or before `row` on and around the end, of an entry that holds `wanted`."""
+        """The first row, from the one after or before `row` on and around the end, of an entry that holds `wanted`.
+
+        A `row` of -1 stands before the first one.
+        """
         if not self._shown or not wanted:
             return None
-        here = min(bisect_right(self._starts, max(0, row)) - 1, len(self._shown) - 1)
+        here = min(bisect_right(self._starts, row) - 1, len(self._shown) - 1)
         low = wanted.casefold()
         for distance in range(1, len(self._shown) + 1):
             place = (here + step * distance) % len(self._shown)
@@ -165,12 +188,10 @@ class LogLines:
     def _parts(self, entry: Entry) -> list[str]:
         room = self._room(entry)
         if not self.wrap:
-            return [entry.head + entry.text]
+            return [entry.text]
         if entry.text.isascii():
-            parts = [entry.text[at : at + room] for at in range(0, len(entry.text), room)] or [""]
-        else:
-            parts = chop_cells(entry.text, room) or [""]
-        return [entry.head + parts[0], *(" " * cell_len(entry.head) + part for part in parts[1:])]
+            return [entry.text[at : at + room] for at in range(0, len(entry.text), room)] or [""]
+        return chop_cells(entry.text, room) or [""]
 
     def _room(self, entry: Entry) -> int:
         return max(20, self.width - cell_len(entry.head))
@@ -185,12 +206,7 @@ def _clock(line: Line) -> str:
 
 def _short(process: str) -> str:
     """`APIServer` and `EngineCore_DP0` in at most eight cells."""
-    for name, short in (
-        ("APIServer", "server"),
-        ("EngineCore", "core"),
-        ("VllmWorker", "worker"),
-        ("Worker", "worker"),
-    ):
+    for name, short in _SHORT:
         if process.startswith(name):
             return (short + process[len(name) :].removeprefix("_").removeprefix("Proc"))[:8]
     return clean(process, keep_newlines=False)[:8]

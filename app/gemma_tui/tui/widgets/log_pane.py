@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from gemma_tui.tui.widgets.log_lines import LEVELS, Entry, Level, LogLines
+from gemma_tui.tui.widgets.log_lines import LEVELS, Level, LogLines, Row
 
 SIDEWAYS = 16
 """Columns that Left and Right move by where lines are not wrapped."""
@@ -83,8 +83,8 @@ class LogPane(ScrollView, can_focus=True):
         return self.found is not None
 
     def on_resize(self, event: events.Resize) -> None:
-        if self.size.width != self.lines.width:
-            self._rearrange(width=self.size.width)
+        if self._columns != self.lines.width:
+            self._rearrange(width=self._columns)
         elif self.following:
             self._to_end()
 
@@ -123,51 +123,49 @@ class LogPane(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row of the log."""
         number = y + self.scroll_offset.y
-        found = self.lines.row(number)
+        row = self.lines.row(number)
         plain = self.get_component_rich_style("log--plain")
-        if found is None:
+        if row is None:
             return Strip.blank(self.size.width, plain)
-        entry, text = found
-        strip = Strip(self._segments(entry, text, number == self.found))
+        strip = Strip(self._segments(row))
         if self._offset:
             strip = strip.crop(self._offset)
-        return strip.adjust_cell_length(self.size.width, plain)
+        return strip.adjust_cell_length(self._columns, plain)
 
-    def _segments(self, entry: Entry, text: str, here: bool) -> list[Segment]:
-        head = len(entry.head)
-        name = entry.kind if entry.kind != "plain" else "plain"
-        segments = [Segment(text[:head], self.get_component_rich_style("log--head"))]
-        style = self.get_component_rich_style(f"log--{name}")
-        match = self.get_component_rich_style("log--here" if here else "log--match")
-        body = text[head:]
+    def _segments(self, row: Row) -> list[Segment]:
+        style = self.get_component_rich_style(f"log--{row.entry.kind}")
+        segments = [Segment(row.head, self.get_component_rich_style("log--head"))]
         if not self.wanted:
-            return [*segments, Segment(body, style)]
-        at = 0
-        for found in re.finditer(re.escape(self.wanted), body, re.IGNORECASE):
-            segments += [Segment(body[at : found.start()], style), Segment(found[0], match)]
-            at = found.end()
-        return [*segments, Segment(body[at:], style)]
+            return [*segments, Segment(row.part, style)]
+        here = self.found is not None and (found := self.lines.row(self.found)) is not None and found.entry is row.entry
+        match = self.get_component_rich_style("log--here" if here else "log--match")
+        at, end = row.start, row.start + len(row.part)
+        # In the whole text, for a match may go on in the next row.
+        for hit in re.finditer(re.escape(self.wanted), row.entry.text, re.IGNORECASE):
+            first, last = max(hit.start(), at), min(hit.end(), end)
+            if first < last:
+                segments += [Segment(row.entry.text[at:first], style), Segment(row.entry.text[first:last], match)]
+                at = last
+        return [*segments, Segment(row.entry.text[at:end], style)]
+
+    @property
+    def _columns(self) -> int:
+        return self.scrollable_content_region.width
 
     def _rearrange(self, **changes: object) -> None:
         top = self.lines.row(self.scroll_offset.y)
-        self.found = None
+        found = self.lines.row(self.found) if self.found is not None else None
         self.lines.arrange(**changes)
+        place = self.lines.place(found.entry) if found is not None else self.lines.rows
+        self.found = place if place < self.lines.rows else None
         self._measure()
         if not self.following and top is not None:
-            self.scroll_to(y=self._place(top[0]), animate=False)
+            self.scroll_to(y=self.lines.place(top.entry), animate=False)
         self.refresh()
         self.post_message(self.Moved())
 
-    def _place(self, entry: Entry) -> int:
-        """The first row of `entry`, or where it would have been."""
-        for number in range(self.lines.rows):
-            found = self.lines.row(number)
-            if found is not None and found[0] is entry:
-                return number
-        return min(self.scroll_offset.y, self.max_scroll_y)
-
     def _measure(self) -> None:
-        self.virtual_size = Size(self.size.width, self.lines.rows)
+        self.virtual_size = Size(self._columns, self.lines.rows)
         if self.following:
             self._to_end()
         self.refresh()
