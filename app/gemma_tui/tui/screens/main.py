@@ -63,7 +63,7 @@ class MainScreen(ComposingScreen):
         self.pad = CompletionPad(id="pad")
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
-        self.dashboard = Dashboard(id="dashboard")
+        self.dashboard = Dashboard(id="dashboard", under_status=True)
         self.stage = Frame(self.transcript, self.pad, id="stage")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
         self._board = board

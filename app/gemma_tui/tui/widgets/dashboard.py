@@ -18,7 +18,7 @@ class Dashboard(Widget):
     """Engine, speed, requests, cache and memory with their courses; in one row the most important of them.
 
     Give it a sample a second with `show` and the engine's state with `show_engine`. It keeps an hour of history in
-    `history`, also while it is not displayed.
+    `history`, also while it is not displayed. `under_status` says that a status line tells the engine's state as well.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -42,8 +42,9 @@ class Dashboard(Widget):
     Dashboard .dashboard--muted { color: $foreground 70%; }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, classes: str | None = None, under_status: bool = False) -> None:
         super().__init__(id=id, classes=classes)
+        self._under_status = under_status
         self.history = History()
         self._standing = Standing()
         self._sample: Sample | None = None
@@ -65,7 +66,7 @@ class Dashboard(Widget):
     @property
     def board(self) -> Board:
         """All that is drawn from."""
-        return Board(self._standing, self._sample, self.history)
+        return Board(self._standing, self._sample, self.history, self._under_status)
 
     def compact(self) -> str:
         """Return the most important figures as one line of text."""

@@ -69,6 +69,7 @@ class Board:
     standing: Standing = field(default_factory=Standing)
     sample: Sample | None = None
     history: History = field(default_factory=History)
+    under_status: bool = False
 
 
 def rows(board: Board, width: int, height: int) -> list[Row]:
@@ -82,9 +83,12 @@ def rows(board: Board, width: int, height: int) -> list[Row]:
 
 
 def compact(board: Board) -> str:
-    """Return the most important figures in one line, for a terminal without room for a panel."""
+    """Return the most important figures in one line, for a terminal without room for a panel.
+
+    Where a status line stands below it, that says what the engine is doing.
+    """
     sample, standing = board.sample, board.standing
-    parts = [f"{_STATES[standing.state][0]} {_doing(standing)}"]
+    parts = [] if board.under_status else [f"{_STATES[standing.state][0]} {_doing(standing)}"]
     if sample is not None:
         if sample.generation_rate is not None:
             parts.append(words.rate(sample.generation_rate))
@@ -98,6 +102,11 @@ def compact(board: Board) -> str:
         if sample.host is not None and sample.host.engine is not None:
             parts.append(f"engine {words.memory(sample.host.engine)}")
         parts += [f"GPU {words.memory_of(gpu.used, gpu.total)}" for gpu in sample.gpus if gpu.used and gpu.total]
+    if board.under_status and standing.state == "starting" and standing.phase is not None and standing.phase.detail:
+        parts.insert(0, clean(standing.phase.detail, keep_newlines=False))
+    if not parts and sample is not None and sample.host is not None:
+        host = sample.host
+        parts.append(f"this machine {words.memory_of(host.total - host.available, host.total)}")
     return " · ".join(parts)
 
 
