@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from gemma_backend.engine import leftovers
 from gemma_tui import __version__
+from gemma_tui.cli import leftovers
 
 # Name, module, one line of help. A module gives `add_arguments(parser)` and `run(args) -> int`, and imports what is
 # heavy inside `run`, so that `--help` and `--version` stay fast.

@@ -9,12 +9,13 @@ import tempfile
 from pathlib import Path
 
 from gemma_backend.config.paths import ensure, state_dir
-from gemma_backend.engine.leftovers import MARKER
 from gemma_backend.engine.reap import ROOT_PREFIX
 from gemma_backend.types.errors import EngineError
 
 # sun_path holds 107 bytes; the longest name in an engine's folder is `tmp/` and a UUID.
 LONGEST_FOLDER = 60
+MARKER = "root"
+"""File beside the records that names the folder of the engines' own folders, for commands that start none."""
 
 
 def runtime_root() -> Path:
@@ -27,7 +28,6 @@ def runtime_root() -> Path:
         raise EngineError(f"{root} belongs to somebody else: remove it, or set TMPDIR to a folder of your own.")
     if found.st_mode & 0o077:
         root.chmod(0o700)
-    # Commands that start no engine find it there; one that is out of date costs them a look.
     marker = ensure(state_dir() / "engines") / MARKER
     with contextlib.suppress(OSError):
         if not marker.exists() or marker.read_text(encoding="utf-8") != str(root):

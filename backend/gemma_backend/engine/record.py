@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from gemma_backend.config.paths import ensure, state_dir
 from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
-from gemma_backend.engine.leftovers import CONTAINERS
 from gemma_backend.engine.place import home, runtime_root
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
 from gemma_backend.engine.reap import Remains, end, sweep
@@ -147,7 +146,7 @@ def clean_stale(*, locked: bool = False) -> list[str]:
 
 def container_notes() -> Path:
     """Where the tools stand that containers were started with."""
-    return folder() / CONTAINERS
+    return folder() / "container-tools"
 
 
 def reap(record: Record, grace: float = 1.0) -> str:

@@ -13,12 +13,15 @@ import pytest
 
 from gemma_backend.config.paths import state_dir
 from gemma_backend.config.profiles import Profile
-from gemma_backend.engine import leftovers
+from gemma_backend.engine import place
 from gemma_backend.engine import record as records
 from gemma_backend.engine.engine import Engine
 from gemma_backend.engine.place import new_folder
 from gemma_backend.engine.reap import Remains
+from gemma_tui.cli import leftovers
+from unit.engine.conftest import checkpoint, homes, profile, runtime
 
+__all__ = ["checkpoint", "homes", "profile", "runtime"]
 ROOT = Path(__file__).parents[3]
 
 
@@ -30,20 +33,20 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    ("environment", "home"), [({}, ""), ({"XDG_STATE_HOME": "/x"}, ""), ({"GEMMA_TUI_STATE_DIR": "~/s"}, "")]
-)
-def test_the_state_folder_is_the_same(environment: dict[str, str], home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("environment", [{}, {"XDG_STATE_HOME": "/x"}, {"GEMMA_TUI_STATE_DIR": "~/s"}])
+def test_the_state_folder_is_the_same(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GEMMA_TUI_STATE_DIR", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert leftovers._state_dir() == str(state_dir())
+    assert leftovers.MARKER == place.MARKER
+    assert records.container_notes().name == leftovers.CONTAINERS
 
 
 def test_where_there_is_nothing_little_is_imported(homes: Path) -> None:
-    program = "import sys; from gemma_backend.engine import leftovers as l; l.clear(); print(sorted(sys.modules))"
-    env = dict(os.environ) | {"PYTHONPATH": str(ROOT / "backend")}
+    program = "import sys; from gemma_tui.cli import leftovers as l; l.clear(); print(sorted(sys.modules))"
+    env = dict(os.environ) | {"PYTHONPATH": f"{ROOT / 'backend'}:{ROOT / 'app'}"}
     done = subprocess.run([sys.executable, "-S", "-c", program], env=env, capture_output=True, text=True, check=True)
     assert not {"json", "pathlib", "platformdirs", "gemma_backend.types"} & set(eval(done.stdout))
 

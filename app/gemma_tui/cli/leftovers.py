@@ -9,9 +9,9 @@ import os
 import sys
 
 MARKER = "root"
-"""File beside the records that names the folder of the engines' own folders."""
+"""As `engine.place` has it: a file beside the records that names the folder of the engines' own folders."""
 CONTAINERS = "container-tools"
-"""File beside the records that is there as long as containers may be."""
+"""As `engine.record` has it: a file beside the records that is there as long as containers may be."""
 
 
 def clear() -> list[str]:
