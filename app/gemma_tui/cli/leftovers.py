@@ -1,4 +1,4 @@
-"""What killed programs left of their engines, looked for by every command, which costs two listings of folders.
+"""What killed programs left, looked for by every command, which costs two or three listings of folders.
 
 Nothing but `os` is imported until something is found: `--version` and the first frame of the screen stay fast.
 """
@@ -12,40 +12,52 @@ MARKER = "root"
 """As `engine.place` has it: a file beside the records that names the folder of the engines' own folders."""
 CONTAINERS = "container-tools"
 """As `engine.record` has it: a file beside the records that is there as long as containers may be."""
+UNFINISHED = (".building-", ".old-")
+"""As `runtime.unfinished` has it: what the names of half built runtimes begin with."""
 
 
 def clear() -> list[str]:
-    """End and remove what engines left whose program and keeper were killed; returns a sentence for each.
+    """End and remove what killed programs left of engines and of installations; returns a sentence for each.
 
     Never raises: a folder that cannot be read must not keep a command from its work.
     """
     if sys.platform != "linux":
         return []
+    said = []
     try:
-        if not _any(os.path.join(_state_dir(), "engines")):  # noqa: PTH118 - pathlib takes longer to import than this
-            return []
-        from gemma_backend.engine.record import clean_stale
+        if _any(f"{_folder('STATE', '~/.local/state')}/engines"):
+            from gemma_backend.engine.record import clean_stale
 
-        return clean_stale()
+            said += clean_stale()
+        if any(name.startswith(UNFINISHED) for name in _names(f"{_folder('DATA', '~/.local/share')}/runtimes")):
+            from gemma_backend.runtime.unfinished import remove
+
+            said += remove()
     except Exception as error:
-        # A start says what is wrong with these folders; this is only a sweep on the way.
-        return [f"What an engine left after a crash could not be removed ({type(error).__name__}: {error})."]
+        # A start or an installation says what is wrong with these folders; this is only a sweep on the way.
+        said.append(f"What was left after a crash could not be removed ({type(error).__name__}: {error}).")
+    return said
 
 
-def _state_dir() -> str:
-    """As `config.paths.state_dir()`, for Linux, without the import of platformdirs."""
-    named = os.environ.get("GEMMA_TUI_STATE_DIR")
+def _folder(kind: str, default: str) -> str:
+    """As `config.paths` has it, for Linux, without the import of platformdirs."""
+    named = os.environ.get(f"GEMMA_TUI_{kind}_DIR")
     if named:
-        return os.path.expanduser(named)  # noqa: PTH111
-    return f"{os.environ.get('XDG_STATE_HOME', '').strip() or os.path.expanduser('~/.local/state')}/gemma-tui"  # noqa: PTH111
+        return os.path.expanduser(named)  # noqa: PTH111 - pathlib takes longer to import than all of this
+    base = os.environ.get(f"XDG_{kind}_HOME", "").strip() or os.path.expanduser(default)  # noqa: PTH111
+    return f"{base}/gemma-tui"
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _any(folder: str) -> bool:
     """Whether there is a record whose keeper is dead, or a folder that no record knows."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return False
+    names = _names(folder)
     records = [name for name in names if name.endswith(".json") and not name.startswith(".")]
     known = {name.removesuffix(".json") for name in records}
     if MARKER in names and any(name not in known for name in _engines(folder)):
@@ -59,7 +71,7 @@ def _any(folder: str) -> bool:
 def _engines(folder: str) -> list[str]:
     try:
         with open(f"{folder}/{MARKER}", encoding="utf-8") as file:  # noqa: PTH123
-            return os.listdir(file.read())  # noqa: PTH208
+            return _names(file.read())
     except (OSError, ValueError):
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -11,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from gemma_backend.config.paths import state_dir
+from gemma_backend.config.paths import data_dir, state_dir
 from gemma_backend.config.profiles import Profile
 from gemma_backend.engine import place
 from gemma_backend.engine import record as records
 from gemma_backend.engine.engine import Engine
 from gemma_backend.engine.place import new_folder
 from gemma_backend.engine.reap import Remains
+from gemma_backend.runtime import unfinished
 from gemma_tui.cli import leftovers
 from unit.engine.conftest import checkpoint, homes, profile, runtime
 
@@ -33,13 +35,18 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("environment", [{}, {"XDG_STATE_HOME": "/x"}, {"GEMMA_TUI_STATE_DIR": "~/s"}])
-def test_the_state_folder_is_the_same(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GEMMA_TUI_STATE_DIR", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert leftovers._state_dir() == str(state_dir())
+@pytest.mark.parametrize("environment", [{}, {"XDG_{0}_HOME": "/x"}, {"GEMMA_TUI_{0}_DIR": "~/s"}])
+def test_folders_and_names_are_those_that_are_used(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("STATE", "DATA"):
+        for name in ("GEMMA_TUI_{0}_DIR", "XDG_{0}_HOME"):
+            monkeypatch.delenv(name.format(kind), raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name.format(kind), value)
+    assert leftovers._folder("STATE", "~/.local/state") == str(state_dir())
+    assert leftovers._folder("DATA", "~/.local/share") == str(data_dir())
+    assert leftovers.UNFINISHED == unfinished.PREFIXES
     assert leftovers.MARKER == place.MARKER
     assert records.container_notes().name == leftovers.CONTAINERS
 
@@ -80,12 +87,25 @@ def test_a_folder_that_no_record_knows_goes_too(homes: Path) -> None:
     assert not folder.exists()
     # While an engine is being started its folder has no record yet.
     folder = new_folder("abcd1234")
-    import fcntl
-
     with (records.folder() / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert command("--version").stderr == ""
         assert folder.exists()
+
+
+def test_a_half_built_runtime_goes_unless_it_is_being_built(homes: Path) -> None:
+    folder = data_dir() / "runtimes"
+    half, old, whole = (folder / name for name in (".building-cpu-x1", ".old-quantize-y2", "cpu"))
+    for path in (half, old, whole):
+        (path / "lib").mkdir(parents=True)
+    with (folder / ".lock-cpu").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = command("--version").stderr
+        assert told.count("\n") == 1 and "quantize runtime" in told
+        assert half.exists() and not old.exists()
+    assert "cpu runtime" in command("--version").stderr
+    assert not half.exists() and whole.exists()
+    assert command("--version").stderr == ""
 
 
 def test_what_cannot_be_removed_keeps_no_command_from_its_work(homes: Path) -> None:
