@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from benchmarks import load_bench, read_bench, stream_bench
+from benchmarks import history_bench, load_bench, read_bench, stream_bench
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
     stream_bench.main([])
     print("\nReading, the transcript alone:\n")
     read_bench.main([])
+    print("\nThe history:\n")
+    history_bench.main([])
     print("\nThe load generator:\n")
     load_bench.main()
 

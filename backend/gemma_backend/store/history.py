@@ -14,6 +14,8 @@ from gemma_backend.store import turns
 from gemma_backend.store.database import NAME, history_folder, reading
 from gemma_backend.store.faults import NotKept, StoreError, storable
 from gemma_backend.store.media import MediaFolder, split_parts
+from gemma_backend.store.query import Query
+from gemma_backend.store.search import Hit, search
 from gemma_backend.store.writer import Growing, Job, Writer
 from gemma_backend.types import Document, MediaRef, Node, Part, Stored, Summary, TextPart, new_id
 
@@ -209,6 +211,14 @@ class History:
         except NotKept:
             return None
         return found[0] if found else None
+
+    def search(self, query: Query, limit: int = 50) -> list[Hit]:
+        """The conversations and documents that `query` finds, the latest first; nothing where there is no history."""
+        try:
+            with reading(self.path) as connection:
+                return search(connection, query, limit)
+        except NotKept:
+            return []
 
     def part(self, part: Part | MediaRef) -> Part:
         """The picture or clip that a reference stands for, read from disk; StoreError where it is gone."""

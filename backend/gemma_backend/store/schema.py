@@ -41,6 +41,8 @@ CREATE TABLE turn (
 );
 CREATE INDEX turn_conversation ON turn (conversation);
 CREATE INDEX turn_parent ON turn (parent);
+-- From a turn that was found to its conversation, without reading its text.
+CREATE INDEX turn_place ON turn (id, conversation);
 
 -- What was generated since the reply's row was last written: saving costs only what is new.
 CREATE TABLE piece (
@@ -63,6 +65,7 @@ CREATE TABLE attachment (
     PRIMARY KEY (turn, position)
 ) WITHOUT ROWID;
 CREATE INDEX attachment_digest ON attachment (digest);
+CREATE INDEX attachment_kind ON attachment (kind, turn);
 
 CREATE TABLE tag (
     conversation INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
@@ -74,6 +77,19 @@ CREATE INDEX tag_name ON tag (name);
 CREATE VIRTUAL TABLE turn_text USING fts5 (
     text, content = 'turn', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
 );
+CREATE VIRTUAL TABLE conversation_title USING fts5 (
+    title, content = 'conversation', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+);
+CREATE TRIGGER conversation_added AFTER INSERT ON conversation BEGIN
+    INSERT INTO conversation_title (rowid, title) VALUES (new.id, new.title);
+END;
+CREATE TRIGGER conversation_removed AFTER DELETE ON conversation BEGIN
+    INSERT INTO conversation_title (conversation_title, rowid, title) VALUES ('delete', old.id, old.title);
+END;
+CREATE TRIGGER conversation_renamed AFTER UPDATE OF title ON conversation BEGIN
+    INSERT INTO conversation_title (conversation_title, rowid, title) VALUES ('delete', old.id, old.title);
+    INSERT INTO conversation_title (rowid, title) VALUES (new.id, new.title);
+END;
 CREATE TRIGGER turn_added AFTER INSERT ON turn BEGIN
     INSERT INTO turn_text (rowid, text) VALUES (new.id, new.text);
 END;

@@ -14,12 +14,12 @@ from gemma_backend.types import ConversationKind, MediaRef, Node, Stored, Summar
 
 TITLE_LENGTH = 60
 
-_SUMMARY = """
+SUMMARY_SQL = """
 SELECT c.id, c.kind, c.title, c.profile, c.model, c.created, c.updated, c.pinned, c.named,
     (SELECT count(*) FROM turn WHERE conversation = c.id),
     (SELECT group_concat(name, char(31)) FROM tag WHERE conversation = c.id),
-    (SELECT count(*) FROM turn t JOIN attachment a ON a.turn = t.id WHERE t.conversation = c.id AND a.kind = 'image'),
-    (SELECT count(*) FROM turn t JOIN attachment a ON a.turn = t.id WHERE t.conversation = c.id AND a.kind = 'audio')
+    (SELECT count(*) FROM turn t JOIN attachment a ON a.turn = t.id WHERE t.conversation = c.id AND +a.kind = 'image'),
+    (SELECT count(*) FROM turn t JOIN attachment a ON a.turn = t.id WHERE t.conversation = c.id AND +a.kind = 'audio')
 FROM conversation c
 """
 
@@ -171,7 +171,7 @@ def summaries(
 ) -> list[Summary]:
     """Conversations, pinned ones first, then the latest; `where` is a condition on `c`."""
     rows = connection.execute(
-        f"{_SUMMARY} {where and 'WHERE ' + where} ORDER BY c.pinned DESC, c.updated DESC LIMIT ? OFFSET ?",
+        f"{SUMMARY_SQL} {where and 'WHERE ' + where} ORDER BY c.pinned DESC, c.updated DESC LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
     return [_summary(row) for row in rows]

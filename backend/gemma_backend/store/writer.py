@@ -164,7 +164,7 @@ class Writer:
         for reply in list(self._growing):
             if new := reply.new():
                 try:
-                    self._within(_saving(reply.turn, *new))
+                    self._within(saving_job(reply.turn, *new))
                 except (StoreError, sqlite3.Error, OSError) as error:
                     self._complain(reply, error)
                 else:
@@ -179,5 +179,6 @@ class Writer:
             failed(explained(error, self.path))
 
 
-def _saving(turn: int, text: str, reasoning: str) -> Job[object]:
+def saving_job(turn: int, text: str, reasoning: str) -> Job[object]:
+    """The job that saves what a running reply got since the last time."""
     return lambda connection: connection.execute(_PIECE, (turn, storable(text), storable(reasoning)))
