@@ -26,19 +26,23 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("backend", "assets")]
 
-from gemma_backend.config.profiles import Profile, load_profile  # noqa: E402 - the path is set above
+from gemma_backend.checkpoint.fit import Card, Plan, fit  # noqa: E402 - the path is set above
+from gemma_backend.checkpoint.header import read_checkpoint  # noqa: E402
+from gemma_backend.config.profiles import Profile, load_profile  # noqa: E402
 from gemma_backend.engine.command import build  # noqa: E402
 from gemma_backend.runtime.found import Runtime  # noqa: E402
 from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder  # noqa: E402
 
-MIB = 1 << 20
-# What differs from the shipped profile: a large card has to behave like a small one.
-SMALL: dict[str, Any] = {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 640 * MIB}
-ARRANGEMENTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "table-on-gpu": ("workstation", {}, {}),
-    "table-on-host": ("workstation", {"per_layer_table": "host"}, {}),
-    "small-gpu": ("small-gpu", {}, SMALL),
-    "small-gpu-text": ("small-gpu", {}, SMALL | {"language-model-only": True}),
+GIB = 1 << 30
+# The published command line's own numbers, so that figures can be compared over time.
+PUBLISHED: dict[str, Any] = {"gpu-memory-utilization": 0.30, "max-model-len": 131_072}
+# Profile, keys and flags that differ from it, and the size of the card that is made believe.
+ARRANGEMENTS: dict[str, tuple[str, dict[str, Any], dict[str, Any], float | None]] = {
+    "table-on-gpu": ("workstation", {}, PUBLISHED, None),
+    "table-on-host": ("workstation", {"per_layer_table": "host"}, PUBLISHED, None),
+    "workstation": ("workstation", {}, {}, 12),
+    "small-gpu": ("small-gpu", {}, {}, 6),
+    "small-gpu-text": ("small-gpu", {}, {}, 4),
 }
 STREAMS = (1, 8, 64)
 GENERATED = 256
@@ -46,16 +50,24 @@ PROMPT = 128
 VOCABULARY = 262_144
 
 
-def arranged(name: str) -> Profile:
-    """The profile of an arrangement."""
-    base, keys, flags = ARRANGEMENTS[name]
+def arranged(name: str, checkpoint: Path) -> tuple[Profile, Plan]:
+    """The profile of an arrangement with nothing left at `auto`, and what was planned."""
+    base, keys, flags, size = ARRANGEMENTS[name]
     profile = load_profile(base)
-    return profile.model_copy(update={**keys, "flags": {**profile.flags, **flags}})
+    profile = profile.model_copy(update={**keys, "flags": {**profile.flags, **flags}})
+    total = gpu_memory("total") << 20
+    card = Card(total, total) if size is None else Card(round(size * GIB), round(size * GIB))
+    on_host = profile.per_layer_table == "host"
+    plan = fit(read_checkpoint(checkpoint), profile.flags, card, table_on_host=on_host, media=profile.media)
+    made = {**profile.flags, **plan.flags}
+    if size is not None:
+        made["gpu-memory-utilization"] = float(made["gpu-memory-utilization"]) * card.total / total
+    return profile.model_copy(update={"flags": made}), plan
 
 
-def gpu_used() -> int:
-    """MiB in use on the first GPU, by everybody."""
-    ask = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", "0"]
+def gpu_memory(what: str) -> int:
+    """MiB of the first GPU: `total`, or `used` by everybody."""
+    ask = ["nvidia-smi", f"--query-gpu=memory.{what}", "--format=csv,noheader,nounits", "-i", "0"]
     return int(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.split()[0])
 
 
@@ -91,7 +103,7 @@ class Server:
         self.command = command.shell()
         self.model = profile.served_name
         self.log = log
-        self.before = gpu_used()
+        self.before = gpu_memory("used")
         self.peaks = {"gpu_mib": 0, "host_anonymous_mib": 0}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -103,7 +115,7 @@ class Server:
 
     def _watch(self) -> None:
         while not self._over.wait(0.5):
-            now = {"gpu_mib": gpu_used() - self.before, "host_anonymous_mib": host_memory(self.process.pid)[0]}
+            now = {"gpu_mib": gpu_memory("used") - self.before, "host_anonymous_mib": host_memory(self.process.pid)[0]}
             self.peaks = {key: max(self.peaks[key], now[key]) for key in now}
 
     def wait_ready(self, seconds: float = 420) -> float:
@@ -140,7 +152,7 @@ class Server:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
         until = time.monotonic() + 20
-        while gpu_used() > self.before + 200 and time.monotonic() < until:
+        while gpu_memory("used") > self.before + 200 and time.monotonic() < until:
             time.sleep(0.5)
 
 
@@ -203,13 +215,19 @@ def said(log: str) -> dict[str, Any]:
 def main() -> None:
     """Measure one arrangement."""
     name, checkpoint, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    profile = arranged(name)
+    profile, plan = arranged(name, checkpoint)
     os.environ.setdefault("GEMMA_TUI_STATE_DIR", tempfile.mkdtemp(prefix="gemma-gpu-"))
     server = Server(profile, checkpoint, out.with_suffix(".log"))
     made: dict[str, Any] = {"name": name, "vllm": version("vllm"), "torch": version("torch"), "command": server.command}
+    made["planned"] = {"verdict": plan.verdict, "start_mib": plan.at_start >> 20, "peak_mib": plan.peak >> 20}
+    made["planned"] |= {
+        "kv_tokens": plan.cache_tokens,
+        "weights_mib": plan.need.weights >> 20,
+        "towers": plan.how.towers,
+    }
     try:
         made["seconds_to_ready"] = server.wait_ready()
-        made["gpu_mib_ready"] = gpu_used() - server.before
+        made["gpu_mib_ready"] = gpu_memory("used") - server.before
         made["host_anonymous_mib_ready"], made["host_pinned_mib_ready"] = host_memory(server.process.pid)
         made["logprobs"] = log_probabilities(server)
         most = int(profile.flags.get("max-num-seqs", 64))
@@ -218,12 +236,12 @@ def main() -> None:
             made[f"rate_{streams}"] = max(rate(server, streams, 1000 * (1 + again)) for again in range(3))
         prefill(server, 50_000)
         made["prefill"] = max(prefill(server, 60_000 + 100 * again) for again in range(3))
-        if name.startswith("small"):
+        if profile.flags["max-model-len"] == 131_072:
             begun = time.monotonic()
             longest = server.ask(prompt=tokens(77, 131_072 - 8), max_tokens=8, ignore_eos=True)
             made["whole_context_tokens"] = longest["usage"]["total_tokens"]
             made["whole_context_seconds"] = time.monotonic() - begun
-        made["gpu_mib_loaded"] = gpu_used() - server.before
+        made["gpu_mib_loaded"] = gpu_memory("used") - server.before
         made["peaks"] = server.peaks
     finally:
         server.stop()

@@ -56,14 +56,24 @@ def test_log_probabilities_agree(measured: Measured) -> None:
     assert max(apart) <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["small-gpu", "small-gpu-text"])
-def test_the_whole_context_is_served_within_a_small_card(measured: Measured, name: str) -> None:
+@pytest.mark.parametrize(("name", "mib"), [("small-gpu", 6144), ("small-gpu-text", 4096)])
+def test_the_whole_context_is_served_within_a_small_card(measured: Measured, name: str, mib: int) -> None:
     found = measured(name)
     assert found["whole_context_tokens"] == 131_072
-    assert found["gpu_mib_loaded"] < 6144
+    assert found["peaks"]["gpu_mib"] < mib
 
 
 def test_without_towers_less_is_loaded(measured: Measured) -> None:
     whole, text = (float(measured(name)["said"]["weights_gib"]) for name in ("small-gpu", "small-gpu-text"))
     # 168.5 M parameters of vision and 307.2 M of audio in BF16.
     assert whole - text == pytest.approx((168.5e6 + 307.2e6) * 2 / 2**30, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["table-on-gpu", "workstation", "small-gpu", "small-gpu-text"])
+def test_memory_is_planned_within_three_per_cent(measured: Measured, name: str) -> None:
+    found = measured(name)
+    planned = found["planned"]
+    assert float(found["said"]["weights_gib"]) * 1024 == pytest.approx(planned["weights_mib"], rel=0.03)
+    assert int(found["said"]["kv_tokens"].replace(",", "")) == pytest.approx(planned["kv_tokens"], rel=0.03)
+    assert found["gpu_mib_ready"] == pytest.approx(planned["start_mib"], rel=0.03)
+    assert found["peaks"]["gpu_mib"] == pytest.approx(planned["peak_mib"], rel=0.03)

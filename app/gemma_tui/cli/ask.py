@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", metavar="P", help="profile to start where no engine runs (default: by the machine)"
     )
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--yes", action="store_true", help="install the runtime if it is missing, without asking")
     remote = parser.add_argument_group("an endpoint elsewhere")
     remote.add_argument("--url", help="OpenAI-compatible server, with or without /v1; or unix:/path/of/a.sock")

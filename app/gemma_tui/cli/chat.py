@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
     parser.add_argument("--model", metavar="ID", help="model to use where the server has several")
     parser.add_argument("--profile", metavar="NAME", help="what to run on this machine: workstation, pocket, ...")
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--yes", action="store_true", help="install and fetch what is missing without asking")
     parser.add_argument("--no-history", action="store_true", help="write nothing of what is said to the history")
 

@@ -10,6 +10,7 @@ _SIGNS = {"ok": "ok", "note": "note", "missing": "MISSING"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `doctor` takes."""
     parser.add_argument("--profile", metavar="P", help="look at what this profile needs (default: by the machine)")
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

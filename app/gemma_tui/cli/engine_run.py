@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `engine start`."""
     parser.add_argument("--profile", metavar="P", help="profile to serve (default: by the machine)")
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--detach", action="store_true", help="return once it is ready (the only way so far to stay)")
 
 
@@ -31,6 +32,7 @@ def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
 def add_command_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `engine command`."""
     parser.add_argument("--profile", metavar="P", help="profile to serve (default: by the machine)")
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--vllm", metavar="VERSION", help="write it as this vLLM release understands it")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="port on 127.0.0.1 (default: 8000)")
 
@@ -81,10 +83,12 @@ async def _start(profile: Profile) -> int:
 
     from gemma_backend.checkpoint.locate import locate
     from gemma_backend.engine.engine import Engine
+    from gemma_backend.session.planning import planner
     from gemma_backend.text.clean import clean
     from gemma_backend.types import EngineError, EngineFailed, EngineReady, PhaseChanged
 
-    engine = Engine(profile, found_runtime(profile), locate(profile.checkpoint or ""), keep=True)
+    runtime, checkpoint = found_runtime(profile), locate(profile.checkpoint or "")
+    engine = Engine(profile, runtime, checkpoint, keep=True, fitted=planner(runtime, checkpoint))
     await engine.start()
     try:
         async for event in engine.events():
@@ -187,6 +191,7 @@ def run_command(args: argparse.Namespace) -> int:
     from gemma_backend.runtime.find import find
     from gemma_backend.runtime.found import Runtime
     from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder
+    from gemma_backend.session.planning import fitted, published
     from gemma_backend.types import GemmaError
 
     profile = chosen_profile(args.profile)
@@ -202,7 +207,14 @@ def run_command(args: argparse.Namespace) -> int:
     except GemmaError:
         # Not downloaded yet: the name then stands for it, and a base model has no template of its own.
         checkpoint, template = Path(profile.checkpoint or ""), asset("templates", "transcript.jinja")
-    plugin, names = (write_plugin_folder(), plugin_names()) if runtime.device == "cpu" else (None, ())
+    try:
+        profile, words = fitted(profile, runtime, checkpoint)
+    except GemmaError as error:
+        profile, words = published(profile)[0], str(error)
+    if words:
+        print(words, file=sys.stderr)
+    needs_plugin = runtime.device == "cpu" or profile.per_layer_table == "host"
+    plugin, names = (write_plugin_folder(), plugin_names()) if needs_plugin else (None, ())
     command = build(
         profile,
         runtime,

@@ -92,6 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(words, Given())
         for name in args.useless():
             parser.error(f"--{name.replace('_', '-')} does nothing for {args.command}: leave it out")
+        if getattr(args, "gpu", None) is not None:
+            # A flag beats a variable, and every command reads its settings anew.
+            os.environ["GEMMA_TUI_GPU"] = str(args.gpu)
         module = COMMANDS[args.command][0] if args.command else SCREEN
         code = int(importlib.import_module(module).run(args))
         sys.stdout.flush()

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `serve`."""
     parser.epilog = "Ctrl-C or SIGTERM ends it, with exit code 130 or 143, once nothing of the engine is left."
     parser.add_argument("--profile", metavar="P", help="profile to serve (default: by the machine)")
+    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="TCP port (default: 8000)")
     parser.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on (default: 127.0.0.1)")
     key = parser.add_mutually_exclusive_group()
@@ -47,6 +48,7 @@ async def _serve(args: argparse.Namespace) -> int:
     from gemma_backend.checkpoint.locate import locate
     from gemma_backend.engine.engine import Engine
     from gemma_backend.engine.spawn import Tcp, check_port
+    from gemma_backend.session.planning import planner
     from gemma_tui.cli.engine_run import chosen_profile, found_runtime
 
     check_port(Tcp(args.host, args.port))
@@ -56,7 +58,7 @@ async def _serve(args: argparse.Namespace) -> int:
     key_file = None if args.no_key else args.api_key_file or _default_key_file()
     key = _key(key_file) if key_file is not None else None
     address = Tcp(args.host, args.port, key)
-    engine = Engine(profile, runtime, checkpoint, address=address)
+    engine = Engine(profile, runtime, checkpoint, address=address, fitted=planner(runtime, checkpoint))
     ended, codes = asyncio.Event(), [3]
 
     def end(code: int) -> None:

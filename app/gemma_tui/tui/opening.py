@@ -120,15 +120,9 @@ def settings_for(wanted: Wanted) -> Settings:
 
 
 def _profile(settings: Settings) -> tuple[Profile, str]:
-    from gemma_backend.config.profiles import load_profile
+    from gemma_backend.session.choose import chosen_profile
 
-    if settings.profile != "auto":
-        return load_profile(settings.profile), ""
-    from gemma_backend.metrics.gpu import gpus
-    from gemma_backend.session.choose import default_profile
-
-    name, why = default_profile(gpus())
-    return load_profile(name), why
+    return chosen_profile(settings.profile, settings)
 
 
 def _lacking(profile: Profile) -> tuple[str, ...]:

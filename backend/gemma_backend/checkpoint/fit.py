@@ -1,8 +1,8 @@
-"""Whether a checkpoint fits on a card, with how long a context, and the flags by which vLLM takes just what was planned.
+"""Whether a checkpoint fits on a card, with how long a context, and the flags by which vLLM takes what was planned.
 
 `auto` stands in a profile's flags for what is worked out here: `gpu-memory-utilization`, `kv-cache-memory-bytes` and
-`max-model-len`. The KV cache is given in bytes rather than left to vLLM's profiling, which counts other programs' memory
-where they come and go, and the page cache on unified memory.
+`max-model-len`. The KV cache is given in bytes rather than left to vLLM's profiling, which takes what other programs
+do meanwhile for its own, and the page cache on unified memory.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ DEFAULT_SHARE = 0.9
 RESERVE = 192 * MIB
 # On unified memory start-up has taken far more than the share and brought the system down (vLLM issue 46307).
 RESERVE_UNIFIED = 8 * GIB
+LEFT_OUT = "Pictures and sound are left out: with the vision and audio tower it would not fit."
 # A context below this is of no use.
 SHORTEST = 2048
 # Where a checkpoint does not say how long a context it was made for.
@@ -107,12 +108,16 @@ def fit(
     """
     how = serving(flags, device=device, total=card.total, large=card.large)
     how = dataclasses.replace(how, table_on_host=table_on_host, towers=how.towers and media != "off")
-    plan = _plan(checkpoint, flags, card, how, cache_bytes, host_free)
-    if media == AUTO and not plan.fits and how.towers:
-        without = _plan(checkpoint, flags, card, dataclasses.replace(how, towers=False), cache_bytes, host_free)
-        if without.fits:
-            note = "Pictures and sound are left out: with the vision and audio tower it would not fit."
-            plan = dataclasses.replace(without, notes=(note, *without.notes))
+    bare = dataclasses.replace(how, towers=False)
+    reserve = RESERVE_UNIFIED if card.unified else RESERVE
+    # What is kept free is given up last: an estimate that is a little too high must not refuse what would run.
+    ways = [(how, reserve), *([(bare, reserve)] if media == AUTO else []), (how, reserve // 4)]
+    ways += [(bare, reserve // 4)] if media == AUTO else []
+    plans = (_plan(checkpoint, flags, card, one, left, cache_bytes, host_free) for one, left in ways)
+    first = next(plans)
+    plan = first if first.fits else next((plan for plan in plans if plan.fits), first)
+    if how.towers and not plan.how.towers:
+        plan = dataclasses.replace(plan, notes=(LEFT_OUT, *plan.notes))
     if not plan.how.towers:
         plan = dataclasses.replace(plan, flags={**plan.flags, "language-model-only": True})
     return plan
@@ -123,6 +128,7 @@ def _plan(
     flags: Mapping[str, Flag],
     card: Card,
     how: Serving,
+    reserve: int,
     cache_bytes: int | None,
     host_free: int | None,
 ) -> Plan:
@@ -130,21 +136,23 @@ def _plan(
     text = checkpoint.config.get("text_config") or checkpoint.config
     limit = text.get("max_position_embeddings")
     limit = limit if isinstance(limit, int) and limit > 0 else LONGEST
-    if takes.layout is None:
+    if (layout := takes.layout) is None:
         return Plan(
             False, "The config does not say how large the KV cache is, so nothing can be planned.", card, how, takes
         )
     if card.unified:
         takes = dataclasses.replace(takes, weights=takes.weights + takes.host_table, host_table=0)
-    reserve = RESERVE_UNIFIED if card.unified else RESERVE
     room = card.free - reserve - takes.fixed
     shortage = _host_shortage(takes, host_free)
     wanted = how.context or limit
-    one = takes.layout.nbytes(wanted, how.in_flight)
+    one = layout.nbytes(wanted, how.in_flight)
     cache, asked, written = _cache(flags, card, takes, room, one, cache_bytes)
-    longest = takes.layout.longest(max(0, min(cache, room)), limit, how.in_flight)
+    longest = layout.longest(max(0, min(cache, room)), limit, how.in_flight)
     context = how.context or (longest if flags.get("max-model-len") == AUTO else limit)
     written |= {"max-model-len": context} if flags.get("max-model-len") == AUTO else {}
+    if how.device == "cuda" and "kv-cache-memory-bytes" in written:
+        # Planned for, so said: vLLM's own defaults differ from card to card and from version to version.
+        written |= {"max-num-seqs": how.sequences, "max-num-batched-tokens": how.batched_tokens}
     made = Plan(
         fits=False,
         verdict="",
@@ -154,7 +162,7 @@ def _plan(
         context=context,
         longest=longest,
         cache=max(cache, 0),
-        cache_tokens=takes.layout.tokens(max(cache, 0), context, how.in_flight) if context else 0,
+        cache_tokens=layout.tokens(max(cache, 0), context, how.in_flight) if context else 0,
         asked=asked,
         notes=_notes(card),
         flags=written,
@@ -225,8 +233,8 @@ def _problem(plan: Plan, flags: Mapping[str, Flag], reserve: int, limit: int) ->
     )
     if longest >= shortest:
         return (
-            f"A context of {wanted:,} tokens does not fit: {_gib(least)} are needed and {_gib(free)} are free. The longest "
-            f"that fits is {longest:,}: set max-model-len to that{cure}."
+            f"A context of {wanted:,} tokens does not fit: {_gib(least)} are needed and {_gib(free)} are free. "
+            f"The longest that fits is {longest:,}: set max-model-len to that{cure}."
         )
     return f"It does not fit: {_gib(least)} are needed and {_gib(free)} are free: close other programs{cure}."
 
@@ -235,8 +243,8 @@ def _host_shortage(takes: Need, host_free: int | None) -> str:
     if host_free is None or takes.host_table <= host_free:
         return ""
     return (
-        f"The per-layer table needs {_gib(takes.host_table)} of host memory and {_gib(host_free)} are free: close other "
-        "programs."
+        f"The per-layer table needs {_gib(takes.host_table)} of host memory and {_gib(host_free)} are free: close "
+        "other programs."
     )
 
 

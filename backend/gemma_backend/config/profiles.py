@@ -53,10 +53,14 @@ class Profile(BaseModel):
     """vLLM's long options without the dashes; `true` stands for an option without a value."""
     environment: dict[str, str] = {}
     """Variables for the engine's process."""
+    gpu: int | None = Field(default=None, ge=0)
+    """GPU to run on, by the number that nvidia-smi shows; without it the one with most free memory."""
     per_layer_table: Literal["gpu", "host"] = "gpu"
     """Where the per-layer embedding table is kept: `host` leaves 4.4 GiB of an E2B's GPU memory free."""
     container: ContainerOptions = ContainerOptions()
     """How its container is run."""
+    media: Literal["on", "off", "auto"] = "on"
+    """Whether the vision and audio tower are loaded; `auto` leaves them out where nothing fits with them."""
     download_bytes: int = 0
     """What has to be fetched for the checkpoint."""
     disk_bytes: int = 0

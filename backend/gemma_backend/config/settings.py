@@ -64,6 +64,10 @@ class Settings(Section):
     """Version of this file's format."""
     profile: str = "auto"
     """Profile to start; `auto` chooses by what the machine has."""
+    gpu: int | None = Field(default=None, ge=0)
+    """GPU to run on, by the number that nvidia-smi shows; without it the one with most free memory."""
+    without_gpu: Literal["pocket", "cpu"] = "pocket"
+    """What `auto` starts where no GPU fits: the pocket checkpoint, or `cpu`, the full model on the CPU."""
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
     history: HistorySettings = HistorySettings()

@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ class Engine:
 
     `address` None means a Unix socket in a folder closed to others. With `keep` the engine outlives this program, and
     `warm` says for how long. A running engine of the same profile and checkpoint is used instead of a second one where
-    `reuse` is true and no address was asked for.
+    `reuse` is true and no address was asked for. `fitted` gives the profile as it is run here, and what was fitted in
+    words; it is asked only where an engine is spawned.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Engine:
         keep: bool = False,
         reuse: bool = True,
         warm: KeepWarm | None = None,
+        fitted: Callable[[Profile], tuple[Profile, str]] | None = None,
     ) -> None:
         self.profile = profile
         self.runtime = runtime
@@ -82,6 +84,7 @@ class Engine:
         self.left: list[str] = []
         self._address = address
         self._keep = keep
+        self._fitted = fitted or (lambda profile: (profile, ""))
         self._reuse = reuse and address is None
         self._warm = warm or KeepWarm()
         self._id = ""
@@ -212,7 +215,10 @@ class Engine:
         return True
 
     async def _spawn(self) -> None:
-        launch = Launch(self.profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm)
+        profile, words = await asyncio.to_thread(self._fitted, self.profile)
+        if words:
+            self._broadcast.publish(PhaseChanged(Phase("memory planned", 0.0, 0.0, words)))
+        launch = Launch(profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm)
         self._id, self._folder, self.log, self.endpoint = launch.id, launch.folder, launch.log, launch.endpoint
         ours, theirs = socket.socketpair()
         with theirs:

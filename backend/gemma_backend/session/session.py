@@ -201,6 +201,7 @@ class Session(Asking):
         from gemma_backend.checkpoint.locate import has_chat_template, locate
         from gemma_backend.engine.engine import Engine
         from gemma_backend.runtime.find import find
+        from gemma_backend.session.planning import planner
 
         profile = self.profile
         assert profile is not None
@@ -210,7 +211,7 @@ class Session(Asking):
         checkpoint = await asyncio.to_thread(locate, profile.checkpoint or "")
         if self._engine is not None:
             await self._engine.stop()
-        engine = self._engine = Engine(profile, runtime, checkpoint)
+        engine = self._engine = Engine(profile, runtime, checkpoint, fitted=planner(runtime, checkpoint))
         self._raw_form = not await asyncio.to_thread(has_chat_template, checkpoint)
         await engine.start()
         self.managed = not engine.reused
