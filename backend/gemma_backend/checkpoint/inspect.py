@@ -24,8 +24,8 @@ MARLIN_K = 128
 # The first transformers with Gemma 4 (its release notes), where a checkpoint does not say which one wrote it.
 GEMMA4_TRANSFORMERS = "5.5"
 MISTAKEN = (
-    "quant_algo says NVFP4 but only weights are quantised: vLLM 0.19 to 0.28 expect scales for activations that are not "
-    "there, unless the Marlin kernels are forced (linear-backend = \"marlin\")."
+    "quant_algo says NVFP4 but only weights are quantised: vLLM 0.19 to 0.28 expect scales for activations that are "
+    'not there, unless the Marlin kernels are forced (linear-backend = "marlin").'
 )
 
 

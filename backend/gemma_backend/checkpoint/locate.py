@@ -13,23 +13,24 @@ REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 BUNDLED = "bundled:"
 
 
-def locate(checkpoint: str) -> Path:
+def locate(checkpoint: str, *, whole: bool = True) -> Path:
     """The folder of `checkpoint`: `bundled:NAME`, a path, or a repository id that is in the hub's cache.
 
-    Raises BadInput for a path that is no checkpoint, EngineError for one that has to be downloaded first.
+    With `whole` false a folder is given that lacks weights files, too. Raises BadInput for a path that is no
+    checkpoint, EngineError for one that has to be downloaded first.
     """
     if checkpoint.startswith(BUNDLED):
         return _bundled(checkpoint.removeprefix(BUNDLED))
     path = Path(checkpoint).expanduser()
     if checkpoint.startswith(("/", ".", "~")) or path.is_dir() or not REPOSITORY.fullmatch(checkpoint):
-        return _folder(path)
+        return _folder(path, whole)
     from huggingface_hub import snapshot_download
 
     try:
         found = Path(snapshot_download(checkpoint, local_files_only=True))
     except (OSError, ValueError):
         found = None
-    if found is None or not has_weights(found):
+    if found is None or (whole and not has_weights(found)):
         raise EngineError(
             f"The checkpoint {checkpoint} is not on this computer: fetch it with `gemma-tui model pull {checkpoint}`."
         )
@@ -67,13 +68,13 @@ def _bundled(name: str) -> Path:
     return path
 
 
-def _folder(path: Path) -> Path:
+def _folder(path: Path, whole: bool) -> Path:
     if not path.exists():
         raise BadInput(f"There is no checkpoint at {path}: check the path.")
     if not path.is_dir():
         raise BadInput(f"{path} is a file: give the folder that holds config.json and the weights.")
     if not (path / "config.json").is_file():
         raise BadInput(f"{path} holds no config.json, so it is no checkpoint: give the folder that has it.")
-    if not has_weights(path):
+    if whole and not has_weights(path):
         raise BadInput(f"{path} lacks weights files (*.safetensors): copy or download the checkpoint again.")
     return path.resolve()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gemma_backend.checkpoint.hub import sentences
 from gemma_backend.types import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def pull(
     from huggingface_hub import HfApi, constants
 
     api = HfApi(endpoint=endpoint)
-    with _sentences(repository, revision, api.endpoint):
+    with sentences(repository, revision, api.endpoint):
         commit, files = _listing(api, repository, revision)
         cache = Path(constants.HF_HUB_CACHE)
         _check_room(cache, repository, commit, files)
@@ -213,35 +213,3 @@ def _bar(tell: Callable[[int], None]) -> type[Any]:
         tell(bar.got)
 
     return type("Bar", (tqdm,), {"__init__": begin, "update": update})
-
-
-@contextmanager
-def _sentences(repository: str, revision: str | None, endpoint: str) -> Iterator[None]:
-    import httpx2
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.GatedRepoError:
-        raise UsageError(
-            f"{repository} is gated: accept its terms at {endpoint}/{repository}, then set HF_TOKEN to a token of that "
-            "account."
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise UsageError(f"{repository} has no revision {revision!r}: check it at {endpoint}/{repository}.") from None
-    except (errors.RepositoryNotFoundError, errors.HFValidationError):
-        raise UsageError(
-            f"There is no repository {repository} at {endpoint}, or it is private: check the name, or set HF_TOKEN."
-        ) from None
-    except errors.HfHubHTTPError as error:
-        code = error.response.status_code
-        if code in (401, 403):
-            raise UsageError(f"{endpoint} refused the token: set HF_TOKEN to a valid one, or unset it.") from None
-        raise EngineError(f"{endpoint} answered with HTTP {code} for {repository}: try again later.") from None
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError, ConnectionError):
-        raise EngineError(
-            f"{endpoint} could not be reached, or the connection broke: check the network and start the download "
-            "again; what was fetched is kept."
-        ) from None
-    except OSError as error:
-        raise EngineError(f"{repository} could not be stored: {error.strerror or error}.") from None

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from gemma_backend.config.paths import data_dir
 from gemma_backend.config.profiles import Profile, list_profiles
-from gemma_backend.session.choose import default_profile
+from gemma_backend.config.settings import load
+from gemma_backend.session.choose import Fallback, default_profile
+from gemma_backend.session.visible import other_gpus
 from gemma_backend.types import BadInput, EngineError, GpuMemory, HostMemory
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 GB = 1_000_000_000
 # All processes of a CPU engine with the pocket checkpoint: 2.9 GB resident, vLLM 0.32.
 POCKET_MEMORY = 4 * GB
-OFFERED = ("workstation", "pocket")
-_KEYS: Mapping[str, Literal["workstation", "pocket"]] = {"workstation": "workstation", "pocket": "pocket"}
+# Profiles of the full model on a GPU; the one that fits this machine is offered, the first where none does.
+FULL = ("workstation", "small-gpu", "dgx-spark")
+OFFERED = (*FULL, "pocket")
+_KEYS: Mapping[str, Literal["workstation", "pocket"]] = {**dict.fromkeys(FULL, "workstation"), "pocket": "pocket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,18 @@ class Survey:
     needs: Mapping[str, Need] = field(default_factory=dict)
     lacking: frozenset[str] = frozenset()
     linux: bool = True
+    wanted: str = ""
+    """The profile that was asked for."""
+    gpu: int | None = None
+    """Number of the GPU that was asked for."""
+    without_gpu: Fallback = "pocket"
+    others: tuple[str, ...] = ()
+    """GPUs of other makers, in words."""
+
+    @property
+    def default(self) -> tuple[str, str]:
+        """The profile for this machine, and why."""
+        return default_profile(self.gpus, gpu=self.gpu, without_gpu=self.without_gpu, others=self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,7 @@ def survey(wanted: str = "") -> Survey:
     from gemma_backend.metrics.gpu import gpus
     from gemma_backend.metrics.host import host_memory
 
-    folder = data_dir()
+    folder, settings = data_dir(), load().settings
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     profiles = tuple(profile for profile in list_profiles() if profile.name in (*OFFERED, wanted))
     lacking = set()
@@ -105,14 +121,20 @@ def survey(wanted: str = "") -> Survey:
         needs=needs,
         lacking=frozenset(lacking),
         linux=linux,
+        wanted=wanted,
+        gpu=settings.gpu,
+        without_gpu=settings.without_gpu,
+        others=other_gpus(),
     )
 
 
 def choices(found: Survey) -> list[Choice]:
     """The ways to begin on a machine as `found`, the recommended one marked; pure."""
     by_name = {profile.name: profile for profile in found.profiles}
-    wanted, why = default_profile(found.gpus)
-    names = [*(name for name in by_name if name not in OFFERED), *(name for name in OFFERED if name in by_name)]
+    wanted, why = found.default
+    full = wanted if wanted in FULL else FULL[0]
+    names = [name for name in by_name if name not in OFFERED or name == found.wanted != full]
+    names += [name for name in (full, "pocket") if name in by_name and name not in names]
     offered = [_own(by_name[name], found, why if name == wanted else "") for name in names]
     offered.append(
         Choice(
@@ -120,7 +142,7 @@ def choices(found: Survey) -> list[Choice]:
         )
     )
     open_ones = [choice for choice in offered if not choice.problem]
-    best = next((choice for choice in open_ones if choice.key == wanted), open_ones[0])
+    best = next((choice for choice in open_ones if choice.profile == wanted), open_ones[0])
     return [dataclasses.replace(choice, recommended=choice is best) for choice in offered]
 
 
@@ -151,8 +173,8 @@ def _device(profile: Profile) -> Device | None:
 def _problem(profile: Profile, found: Survey, need: Need | None, disk: int) -> str:
     if not found.linux:
         return "vLLM runs on Linux only: attach to a server that runs there."
-    if profile.runtime == "cuda" and default_profile(found.gpus)[0] != "workstation":
-        return default_profile(found.gpus)[1].partition(",")[0].rstrip(".") + "; 12 GiB are needed."
+    if profile.runtime == "cuda" and found.default[0] not in FULL:
+        return found.default[1].partition(",")[0].rstrip(".") + "; 4 GiB are needed."
     if need is not None and need.problem:
         return need.problem
     if disk > found.disk_free:

@@ -28,6 +28,10 @@ def after(argv: tuple[str, ...], flag: str) -> str:
 
 def test_workstation_is_the_published_command() -> None:
     profile = load_profile("workstation")
+    # What `auto` comes to on a card of 80 GB.
+    profile = profile.model_copy(
+        update={"flags": profile.flags | {"gpu-memory-utilization": 0.3, "max-model-len": 131_072}}
+    )
     argv = build(profile, runtime("0.26.0"), Path("/ckpt"), port=8000).argv
     assert argv[:3] == ("/venv/bin/python", "-m", "vllm.entrypoints.openai.api_server")
     assert after(argv, "--model") == "/ckpt"

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import lzma
-import shutil
-import struct
 from pathlib import Path
 
 import pytest
 
-from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
+from gemma_backend.checkpoint.header import Checkpoint
 from gemma_backend.metrics.bandwidth import bandwidth_of
 from gemma_backend.metrics.limit import cache_bytes, explained, fastest, token_bytes
-
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "checkpoints"
-# Bytes of the whole files, so that the expanded header is known to be the true one.
-SIZES = {"e2b-bf16": 10_208_852_910, "e2b-nvfp4a16": 7_510_994_374}
-
-
-def expanded(name: str, folder: Path) -> Checkpoint:
-    """A checkpoint with the true header and a body without content, sparse on the disk."""
-    header = lzma.decompress((FIXTURES / name / "model.safetensors.header.json.xz").read_bytes())
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(header)) + header)
-        file.truncate(SIZES[name])
-    shutil.copy(FIXTURES / name / "config.json", folder)
-    return read_checkpoint(folder)
+from stubs.full_size import expanded
 
 
 @pytest.mark.parametrize(("name", "gigabytes"), [("e2b-bf16", 4.56), ("e2b-nvfp4a16", 1.86)])

@@ -47,7 +47,7 @@ def test_without_a_gpu_the_pocket_checkpoint_is_recommended() -> None:
     assert pocket.recommended
     assert (pocket.device, pocket.checkpoint, pocket.download_bytes, pocket.disk_bytes) == ("cpu", None, 500, 900)
     assert "No NVIDIA GPU was found" in pocket.detail
-    assert "12 GiB" in offered["workstation"].problem
+    assert "4 GiB" in offered["workstation"].problem
 
 
 def test_with_a_gpu_the_full_model_is_recommended_and_its_cost_is_whole() -> None:
@@ -55,6 +55,18 @@ def test_with_a_gpu_the_full_model_is_recommended_and_its_cost_is_whole() -> Non
     assert full.recommended
     assert (full.device, full.checkpoint) == ("cuda", "org/name")
     assert (full.download_bytes, full.disk_bytes, full.licence) == (12_000, 17_000, "Apache-2.0")
+
+
+def test_a_small_card_is_offered_the_profile_that_fits_it() -> None:
+    small = Profile(name="small-gpu", title="Small", checkpoint="org/name", runtime="cuda")
+    card = dataclasses.replace(CARD, free=6 * GIB)
+    found = dataclasses.replace(BARE, gpus=(card,), profiles=(WORKSTATION, small, POCKET))
+    offered = by_key(found)
+    assert offered["workstation"].profile == "small-gpu"
+    assert offered["workstation"].recommended
+    # One that was asked for is offered besides, whatever fits better.
+    asked = [choice.profile for choice in choices(dataclasses.replace(found, wanted="workstation"))]
+    assert asked == ["workstation", "small-gpu", "pocket", None]
 
 
 def test_what_is_there_is_not_fetched_again() -> None:
