@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gemma_backend.checkpoint.gemma import attention_layers
+
 # vLLM's block on a GPU, in tokens (config/cache.py); 128 on a CPU (platforms/cpu.py).
 GPU_BLOCK = 16
 CPU_BLOCK = 128
-# With asynchronous scheduling, the default, two batches are in flight (config/vllm.py, `max_concurrent_batches`).
+# With asynchronous scheduling, the default but on CPUs, two batches are in flight (config/vllm.py,
+# `max_concurrent_batches`).
 BATCHES_IN_FLIGHT = 2
 # Below this ratio of layers of the more and the less frequent kind the larger number becomes the size of a group.
 _NEARLY_EQUAL = 1.5
@@ -63,27 +66,14 @@ class CacheLayout:
 def cache_layout(config: Mapping[str, Any], width: float, block: int = GPU_BLOCK) -> CacheLayout | None:
     """The layout for a model's config.json, `width` bytes a number; None where the config lacks what it takes.
 
-    Layers that read another layer's keys and values have none of their own. Names are those of transformers' Gemma 4
-    text configuration.
+    Layers that read another layer's keys and values have none of their own.
     """
-    text = config.get("text_config") or config
-    heads, size = text.get("num_key_value_heads"), text.get("head_dim")
-    count = text.get("num_hidden_layers")
-    if not (isinstance(heads, int) and isinstance(size, int) and isinstance(count, int)) or block <= 0:
-        return None
-    kinds = text.get("layer_types")
-    if not isinstance(kinds, list):
-        kinds = ["full_attention"] * count
-    own = kinds[: count - int(text.get("num_kv_shared_layers") or 0)]
-    wide = (text.get("num_global_key_value_heads") or heads) * (text.get("global_head_dim") or size)
-    window = text.get("sliding_window")
     # Page bytes and window of each kind of layer, and how many there are.
     found: dict[tuple[int, int | None], int] = {}
-    for kind in own:
-        sliding = kind == "sliding_attention" and isinstance(window, int)
-        page = round(2 * block * (heads * size if sliding else wide) * width)
-        key = (page, window if sliding else None)
-        found[key] = found.get(key, 0) + 1
+    for layer in attention_layers(config):
+        if layer.owns:
+            key = (round(2 * block * layer.width * width), layer.window)
+            found[key] = found.get(key, 0) + 1
     if not found:
         return None
     largest = max(page for page, _ in found)

@@ -3,13 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from gemma_backend.checkpoint.header import Checkpoint
 
 # vLLM's packed modules (vllm/model_executor/models/gemma4.py, packed_modules_mapping).
 MERGED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _OWN_CACHE = re.compile(r"language_model\.layers\.(\d+)\.self_attn\.(k_proj|v_proj|k_norm)\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How one layer attends: `width` numbers of keys a token, as many of values; `window` in tokens, None for all.
+
+    `owns` is false where it reads the keys and values of an earlier layer.
+    """
+
+    width: int
+    window: int | None
+    owns: bool
+
+
+def attention_layers(config: Mapping[str, Any]) -> list[Attention]:
+    """The layers of the text model, () where the config lacks what it takes.
+
+    Names are those of transformers' Gemma 4 text configuration: `global_head_dim` for layers with full attention up
+    to 5.14, `per_layer_config` from 5.15 on.
+    """
+    text = config.get("text_config") or config
+    heads, size, count = (text.get(key) for key in ("num_key_value_heads", "head_dim", "num_hidden_layers"))
+    if not (isinstance(heads, int) and isinstance(size, int) and isinstance(count, int)):
+        return []
+    kinds = text.get("layer_types")
+    if not isinstance(kinds, list) or len(kinds) != count:
+        kinds = ["full_attention"] * count
+    own = count - int(text.get("num_kv_shared_layers") or 0)
+    window = text.get("sliding_window")
+    per_layer = text.get("per_layer_config")
+    made = []
+    for index, kind in enumerate(kinds):
+        sliding = kind == "sliding_attention" and isinstance(window, int)
+        special = per_layer.get(str(index)) if isinstance(per_layer, dict) else None
+        special = special if isinstance(special, dict) else {}
+        wide = {} if sliding else {"num_key_value_heads": text.get("num_global_key_value_heads")}
+        wide |= {} if sliding else {"head_dim": text.get("global_head_dim")}
+        found = [special.get(key) or wide.get(key) or text[key] for key in ("num_key_value_heads", "head_dim")]
+        made.append(Attention(int(found[0]) * int(found[1]), window if sliding else None, index < own))
+    return made
 
 
 def unused_tensors(checkpoint: Checkpoint) -> frozenset[str]:

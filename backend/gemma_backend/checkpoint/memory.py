@@ -64,7 +64,7 @@ class Serving:
     @property
     def in_flight(self) -> int:
         """Tokens that are being computed at a time."""
-        return BATCHES_IN_FLIGHT * self.batched_tokens
+        return (1 if self.device == "cpu" else BATCHES_IN_FLIGHT) * self.batched_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,9 @@ def _weights(checkpoint: Checkpoint, how: Serving) -> tuple[int, int]:
 def _buffers(text: Mapping[str, Any], how: Serving) -> int:
     """Tables that vLLM makes besides the weights: rotary angles for every position, per-layer inputs of one step."""
     positions = _number(text, "max_position_embeddings")
+    special = text.get("per_layer_config")
     sizes = {_number(text, "head_dim"), _number(text, "global_head_dim")}
+    sizes |= {_number(one, "head_dim") for one in special.values()} if isinstance(special, dict) else set()
     per_layer_inputs = _number(text, "hidden_size_per_layer_input") * _number(text, "num_hidden_layers")
     return 2 * positions * sum(sizes) + 2 * how.batched_tokens * per_layer_inputs
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gemma_backend.checkpoint.gemma import attention_layers
 from gemma_backend.checkpoint.header import Checkpoint, Tensor
 
 # Read while a picture or a clip is taken in, not for each token.
@@ -70,24 +71,11 @@ def _one_row(tensor: Tensor) -> int:
 def cache_bytes(config: Mapping[str, Any], context: int, width: float = 2.0) -> int:
     """Return the bytes of keys and values that one token reads after `context` tokens.
 
-    Sliding layers read no more than their window; layers that share another one's cache read it again. Names are
-    those of transformers' Gemma 4 text configuration; 0 where they are missing.
+    Sliding layers read no more than their window; layers that share another one's cache read it again. 0 where the
+    config does not say how the layers attend.
     """
-    text = config.get("text_config", config)
-    heads, size = text.get("num_key_value_heads"), text.get("head_dim")
-    layers = text.get("layer_types")
-    if not isinstance(layers, list) or not isinstance(heads, int) or not isinstance(size, int) or context <= 0:
-        return 0
-    wide_heads = text.get("num_global_key_value_heads") or heads
-    wide_size = text.get("global_head_dim") or size
-    window = text.get("sliding_window") or context
-    total = 0
-    for kind in layers:
-        if kind == "sliding_attention":
-            total += min(context, window) * 2 * heads * size
-        else:
-            total += context * 2 * wide_heads * wide_size
-    return round(total * width)
+    read = (min(context, layer.window or context) * 2 * layer.width for layer in attention_layers(config))
+    return round(sum(read) * width) if context > 0 else 0
 
 
 def fastest(read: TokenBytes, bandwidth: float) -> float:

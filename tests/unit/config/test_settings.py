@@ -58,15 +58,15 @@ def test_bad_variable_is_named(config: Path) -> None:
 
 def test_shipped_profiles_are_those_of_the_design(config: Path) -> None:
     names = {profile.name for profile in profiles.list_profiles()}
-    assert {"workstation", "workstation-w4a4", "dgx-spark", "bf16", "cpu", "pocket"} <= names
+    assert {"workstation", "workstation-w4a4", "dgx-spark", "bf16", "cpu", "pocket", "small-gpu", "remote"} == names
     workstation = profiles.load_profile("workstation")
     assert workstation.served_name == "bg-digitalservices/Gemma-4-E2B-NVFP4A16"
     assert workstation.flags == {
         "quantization": "modelopt",
         "dtype": "auto",
         "kv-cache-dtype": "fp8",
-        "gpu-memory-utilization": 0.30,
-        "max-model-len": 131072,
+        "gpu-memory-utilization": "auto",
+        "max-model-len": "auto",
     }
     assert profiles.load_profile("pocket").served_name == "gemma-tui/pocket"
 
