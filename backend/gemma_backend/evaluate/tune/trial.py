@@ -23,6 +23,7 @@ from gemma_backend.evaluate.tune.knobs import ENVIRONMENT, Changes, worded
 from gemma_backend.evaluate.tune.outcome import Figures, Outcome, settings
 from gemma_backend.metrics.gpu import gpus
 from gemma_backend.metrics.poll import Poller
+from gemma_backend.session.planning import planner
 from gemma_backend.types import EngineFailed, EngineReady, EngineStopped, GemmaError, PhaseChanged
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def run_trial(
     changed = tuned(profile, made)
     if trace is not None:
         changed = tracing.with_profiler(changed, runtime.version, trace)
-    engine = Engine(changed, runtime, checkpoint, reuse=False)
+    engine = Engine(changed, runtime, checkpoint, reuse=False, fitted=planner(runtime, checkpoint))
     start = 0.0
     outcome = Outcome(dict(made))
     try:
