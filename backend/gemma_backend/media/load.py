@@ -16,14 +16,55 @@ from gemma_backend.types import AudioPart, BadInput, ImagePart
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def load(path: Path, *, soft_tokens: int = picture.SOFT_TOKENS, start: float = 0.0) -> ImagePart | AudioPart:
+def load(
+    path: Path,
+    *,
+    soft_tokens: int = picture.SOFT_TOKENS,
+    start: float = 0.0,
+    seconds: float = clip.MAX_SECONDS,
+    name: str | None = None,
+) -> ImagePart | AudioPart:
     """Return the picture or clip at `path` ready to send, with a note on what was changed.
 
     Blocks for as long as decoding takes (some 100 ms): call it in a thread. `soft_tokens` is what the server uses for
-    one picture; a clip is taken from `start` seconds on, 30 s at most. Raises BadInput with a sentence for whatever
-    is missing, unreadable, damaged, too large or of another kind.
+    one picture; a clip is taken from `start` seconds on, `seconds` of it, 30 at most. `name` is what it is called where
+    that is not the file's name. Raises BadInput with a sentence for whatever is missing, unreadable, damaged, too large
+    or of another kind.
     """
+    name = path.name if name is None else name
+    shown = clean(name or str(path), keep_newlines=False)
+    kind, data = _opened(path, shown)
+    part = (
+        picture.picture(data, name, shown=shown, soft_tokens=soft_tokens)
+        if kind.family == "image"
+        else clip.clip(path, name, kind, shown=shown, start=start, seconds=seconds)
+    )
+    return part if kind.fits(path.suffix) else _noted(part, f"{kind.name} in spite of its name")
+
+
+def load_picture(data: bytes, name: str, *, soft_tokens: int = picture.SOFT_TOKENS) -> ImagePart:
+    """Return the picture in `data`, as from a clipboard, ready to send; raises BadInput as `load` does."""
+    shown = clean(name, keep_newlines=False)
+    if not data:
+        raise BadInput(f"{shown} is empty: copy it again.")
+    kind = _kind(data[:HEAD_BYTES], Path(name), shown)
+    if kind.family != "image":
+        raise BadInput(f"{shown} is no picture: copy a picture, or drop the file.")
+    _refuse_too_large(len(data), kind, shown)
+    return picture.picture(data, name, shown=shown, soft_tokens=soft_tokens)
+
+
+def clip_kind(path: Path) -> tuple[Kind, str]:
+    """What kind of clip lies at `path`, and its name made harmless; raises BadInput as `load` does."""
     shown = clean(path.name or str(path), keep_newlines=False)
+    kind, _ = _opened(path, shown)
+    if kind.family != "audio":
+        raise BadInput(f"{shown} is no clip: choose another file.")
+    return kind, shown
+
+
+def _opened(path: Path, shown: str) -> tuple[Kind, bytes]:
+    """The file's kind, and a picture's content."""
     descriptor = _open(path, shown)
     try:
         details = os.fstat(descriptor)
@@ -39,12 +80,7 @@ def load(path: Path, *, soft_tokens: int = picture.SOFT_TOKENS, start: float = 0
             data = head + file.read() if kind.family == "image" else b""
         except OSError as error:
             raise BadInput(f"{shown} cannot be read ({error.strerror}): check the disk or get it again.") from None
-    part = (
-        picture.picture(data, path.name, shown=shown, soft_tokens=soft_tokens)
-        if kind.family == "image"
-        else clip.clip(path, path.name, shown=shown, start=start)
-    )
-    return part if kind.fits(path.suffix) else _noted(part, f"{kind.name} in spite of its name")
+    return kind, data
 
 
 def _open(path: Path, shown: str) -> int:
@@ -84,7 +120,7 @@ def _kind(head: bytes, path: Path, shown: str) -> Kind:
         return Kind("MP3", "audio")
     if kind is None:
         raise BadInput(
-            f"{shown} is neither a picture (PNG, JPEG, WebP, GIF) nor a clip (WAV, FLAC, OGG, MP3, AIFF): "
+            f"{shown} is neither a picture (PNG, JPEG, WebP, GIF, ...) nor a clip (WAV, FLAC, OGG, MP3, ...): "
             "convert it first."
         )
     if kind.family == "other":

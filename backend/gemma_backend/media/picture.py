@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import math
 import warnings
@@ -24,11 +25,14 @@ PIXELS_PER_SOFT_TOKEN = 48 * 48
 """Gemma 4's vision tower: patches of 16 pixels, pooled 3 by 3 (`patch_size`, `pooling_kernel_size` in config.json)."""
 SOFT_TOKENS = 280
 """What a server uses for one picture unless told otherwise (`vision_soft_tokens_per_image`)."""
+BUDGETS = (70, 140, 280, 560, 1120)
+"""The numbers of soft tokens that a server may be asked to use for a picture (vLLM `models/gemma4_mm.py`)."""
 
 LARGEST_PNG = 1 << 20
 """A lossless result above this is a photograph, which JPEG holds as well in a fifth of the bytes."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_BITS_PER_SAMPLE = 0x0102
 _ORIENTATION = 0x0112
 # EXIF 2.32, 4.6.4: what is done to the stored picture to see it upright (values of PIL.Image.Transpose).
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
@@ -41,10 +45,11 @@ def picture(data: bytes, name: str, *, shown: str, soft_tokens: int = SOFT_TOKEN
     as places and times is left out. Raises BadInput where it is damaged or has too many pixels.
     """
     pil = _pillow()
+    formats = (*_FORMATS, "HEIF") if _is_heif(data) and _heif(shown) else _FORMATS
     try:
-        with pil.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with pil.open(io.BytesIO(data), formats=formats) as image:
             _refuse_bombs(image, shown)
-            notes: list[str] = []
+            notes = _deep(image, data)
             ready = _ready(image, soft_tokens, notes)
             lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
         encoded, mime = _encode(ready, lossy=lossy)
@@ -62,8 +67,14 @@ def picture(data: bytes, name: str, *, shown: str, soft_tokens: int = SOFT_TOKEN
         width=ready.width,
         height=ready.height,
         digest=hashlib.sha256(encoded).hexdigest(),
-        note="; ".join(notes),
+        note="; ".join(dict.fromkeys(notes)),
+        soft_tokens=soft_tokens,
     )
+
+
+def cost(soft_tokens: int) -> int:
+    """The tokens that a picture takes of the context, with the two that stand around it."""
+    return soft_tokens + 2
 
 
 def fitted(width: int, height: int, soft_tokens: int) -> tuple[int, int]:
@@ -80,6 +91,32 @@ def _pillow() -> Any:
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module=r"PIL\.|gemma_backend\.media\.")
     return Image
+
+
+def _is_heif(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and b"avif" not in data[8:40]
+
+
+def _heif(shown: str) -> bool:
+    """Teach Pillow HEIC with a library that is no requirement of ours; BadInput where there is none."""
+    for name in ("pi_heif", "pillow_heif"):
+        try:
+            importlib.import_module(name).register_heif_opener()
+        except ImportError:
+            continue
+        return True
+    raise BadInput(f"{shown} is a HEIC file, which needs a library: pip install pi-heif, or save it as PNG or JPEG.")
+
+
+def _deep(image: Image.Image, data: bytes) -> list[str]:
+    """A note where Pillow reads 16 bits as 8 by itself, as it does for colours."""
+    bits: object = 8
+    if image.format == "PNG":
+        bits = data[24]
+    elif image.format == "TIFF":
+        tags: Any = getattr(image, "tag_v2", {})
+        bits = max(tags.get(_BITS_PER_SAMPLE, (8,)))
+    return ["16-bit reduced to 8"] if bits == 16 else []
 
 
 def _refuse_bombs(image: Image.Image, shown: str) -> None:
@@ -131,8 +168,15 @@ def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
         import numpy as np
         from PIL import Image as pil
 
+        values = np.asarray(image)
+        if mode == "F":
+            # Values from 0 to 1, as renderers write them, or on the scale of 16 bits.
+            top = float(values.max(initial=0.0))
+            return pil.fromarray(
+                (values.clip(0, None) * (255 / (1.0 if top <= 1 else 65535))).clip(0, 255).astype("u1")
+            )
         notes.append("16-bit reduced to 8")
-        return pil.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+        return pil.fromarray((values.astype(np.int64).clip(0, 65535) >> 8).astype(np.uint8))
     if mode in ("L", "RGB", "RGBA"):
         return image.convert("RGBA") if mode != "RGBA" and "transparency" in image.info else image.copy()
     if mode == "1":

@@ -8,7 +8,7 @@ from typing import Literal
 
 HEAD_BYTES = 512
 
-_MPEG4_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"M4A ": "M4A", b"M4B ": "M4A", b"M4P ": "M4A", b"qt  ": "QuickTime"}
+_MPEG4_BRANDS = {b"avis": "AVIF", b"M4A ": "M4A", b"M4B ": "M4A", b"M4P ": "M4A", b"qt  ": "QuickTime"}
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _SUFFIXES = {
     "PNG": (".png",),
@@ -21,16 +21,29 @@ _SUFFIXES = {
     "OGG": (".ogg", ".oga", ".opus", ".spx"),
     "MP3": (".mp3",),
     "AIFF": (".aif", ".aiff", ".aifc"),
+    "CAF": (".caf",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIC": (".heic", ".heif", ".hif"),
+    "M4A": (".m4a", ".m4b", ".mp4", ".aac"),
+    "AAC": (".aac", ".adts"),
+    "WebM": (".webm", ".mkv", ".mka", ".weba"),
+    "MPEG-4": (".mp4", ".m4a", ".m4v", ".3gp", ".mov"),
+    "QuickTime": (".mov", ".qt"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A file's format and what to do with it; `family` is `other` for what is known but cannot be read here."""
+    """A file's format and what to do with it; `family` is `other` for what is known but cannot be read here.
+
+    `demuxer` is ffmpeg's name for the format of a clip that only ffmpeg reads.
+    """
 
     name: str
     family: Literal["image", "audio", "other"]
     advice: str = ""
+    demuxer: str = ""
 
     def fits(self, suffix: str) -> bool:
         """Say whether a file of this kind may end with `suffix`; a file without one may be anything."""
@@ -61,6 +74,8 @@ def _picture(head: bytes) -> Kind | None:
         return Kind("WebP", "image")
     if head.startswith(b"BM") and head[6:10] == b"\0\0\0\0":
         return Kind("BMP", "image")
+    if head.startswith((b"II*\0", b"MM\0*")):
+        return Kind("TIFF", "image")
     return None
 
 
@@ -82,7 +97,9 @@ def _sound(head: bytes) -> Kind | None:
         if layer == 1:
             return Kind("MP3", "audio")
         if layer == 0 and head[1] & 0xF0 == 0xF0:
-            return Kind("AAC", "other", _TO_CLIP)
+            return Kind("AAC", "audio", _TO_CLIP, "aac")
+    if head.startswith(b"caff"):
+        return Kind("CAF", "audio")
     return None
 
 
@@ -90,9 +107,7 @@ def _other(head: bytes) -> Kind | None:
     if head[4:8] == b"ftyp":
         return _mpeg4(head)
     if head.startswith(b"\x1aE\xdf\xa3"):
-        return Kind("WebM or Matroska", "other", _TO_CLIP)
-    if head.startswith((b"II*\0", b"MM\0*")):
-        return Kind("TIFF", "other", _TO_PICTURE)
+        return Kind("WebM", "audio", _TO_CLIP, "matroska")
     if head.startswith(b"%PDF"):
         return Kind("PDF", "other", "save the page you mean as PNG")
     if head.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")):
@@ -103,8 +118,11 @@ def _other(head: bytes) -> Kind | None:
 
 
 def _mpeg4(head: bytes) -> Kind:
-    brand = head[8:12]
-    if brand in _HEIF_BRANDS and b"avif" not in head[16:40]:
-        return Kind("HEIC", "other", _TO_PICTURE)
-    name = "AVIF" if b"avif" in head[16:40] else _MPEG4_BRANDS.get(brand, "MPEG-4")
-    return Kind(name, "other", _TO_PICTURE if name == "AVIF" else _TO_CLIP)
+    # The major brand may be a general one, with what the file is among the compatible brands.
+    brands = [head[at : at + 4] for at in (8, *range(16, min(64, int.from_bytes(head[:4], "big")), 4))]
+    if b"avif" in brands:
+        return Kind("AVIF", "image")
+    if any(brand in _HEIF_BRANDS for brand in brands):
+        return Kind("HEIC", "image", _TO_PICTURE)
+    name = next((_MPEG4_BRANDS[brand] for brand in brands if brand in _MPEG4_BRANDS), "MPEG-4")
+    return Kind("AVIF", "image") if name == "AVIF" else Kind(name, "audio", _TO_CLIP, "mov")

@@ -20,6 +20,7 @@ class ImagePart:
     """A picture ready to send: `data` is an encoded image of type `mime`, width and height in pixels.
 
     `name` is the file's name as the person knows it; `digest` is the SHA-256 of `data`; `note` says what was changed.
+    `soft_tokens` is the budget that it was scaled for, which a server is asked to use.
     """
 
     data: bytes = field(repr=False)
@@ -29,6 +30,7 @@ class ImagePart:
     height: int
     digest: str
     note: str = ""
+    soft_tokens: int = 280
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class AudioPart:
     """A clip ready to send: `data` is a 16 kHz mono file of `format` (`wav`), `seconds` long.
 
     `name`, `digest` and `note` are as for a picture; `peaks` are loudness values from 0 to 1 for drawing a waveform.
+    `start` is where it begins in the file that it was taken from, and `whole` that file's length, in seconds.
     """
 
     data: bytes = field(repr=False)
@@ -45,6 +48,8 @@ class AudioPart:
     digest: str
     note: str = ""
     peaks: tuple[float, ...] = field(default=(), repr=False)
+    start: float = 0.0
+    whole: float = 0.0
 
 
 Part = TextPart | ImagePart | AudioPart

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,10 +19,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from gemma_backend.media.load import load
-from gemma_backend.media.picture import MAX_BYTES, fitted
+from gemma_backend.media.clip import clock, soft_tokens
+from gemma_backend.media.cutoff import is_cut_off
+from gemma_backend.media.load import clip_kind, load, load_picture
+from gemma_backend.media.picture import BUDGETS, MAX_BYTES, fitted
+from gemma_backend.media.sound import SoundFile
 from gemma_backend.types import AudioPart, BadInput, ImagePart
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "media"
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -57,7 +62,7 @@ def halves(size: tuple[int, int] = (64, 32)) -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff", "avif"])
 def test_each_format_comes_out_as_it_looks(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"two words ü.{suffix}"
     halves().save(file)
@@ -233,14 +238,8 @@ def test_missing_folder_empty_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC file"),
-        (b"\0\0\0\x1cftypM4A \0\0\0\0", "an M4A file"),
-        (b"\0\0\0\x1cftypisom\0\0\0\0", "an MPEG-4 file"),
         (b"%PDF-1.7", "a PDF file"),
-        (b"II*\0", "a TIFF file"),
         (b"<?xml version='1.0'?><svg xmlns='x'>", "an SVG file"),
-        (b"\xff\xf1\x50\x80", "an AAC file"),
-        (b"\x1aE\xdf\xa3", "a WebM or Matroska file"),
         (b"PK\x03\x04", "an archive file"),
     ],
 )
@@ -248,6 +247,101 @@ def test_known_formats_that_cannot_be_read_say_what_to_do(tmp_path: Path, head: 
     (tmp_path / "a.bin").write_bytes(head + bytes(64))
     sentence = refused(tmp_path / "a.bin")
     assert f"is {said}, which cannot be read here: " in sentence
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\0\0\0\x1cftypM4A \0\0\0\0", "an M4A file"),
+        (b"\0\0\0\x1cftypisom\0\0\0\0isomM4A ", "an M4A file"),
+        (b"\0\0\0\x1cftypisom\0\0\0\0", "an MPEG-4 file"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0", "a QuickTime file"),
+        (b"\xff\xf1\x50\x80", "an AAC file"),
+        (b"\x1aE\xdf\xa3", "a WebM file"),
+    ],
+)
+def test_clips_that_need_ffmpeg_say_so_where_there_is_none(
+    tmp_path: Path, head: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    (tmp_path / "a.bin").write_bytes(head + bytes(64))
+    assert refused(tmp_path / "a.bin") == (
+        f"a.bin is {said}, which needs ffmpeg: install ffmpeg, or convert it to WAV, FLAC, OGG or MP3."
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 1", "is damaged or cut off"),
+        ("echo 'Output file #0 does not contain any stream' >&2; exit 1", "holds no sound: choose another file"),
+        ("exec sleep 1000", "is damaged or cut off"),
+    ],
+)
+def test_an_ffmpeg_that_fails_or_hangs_is_a_sentence(
+    tmp_path: Path, script: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("gemma_backend.media.ffmpeg.SECONDS", 0.3)
+    (tmp_path / "a.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(64))
+    assert said in refused(tmp_path / "a.webm")
+
+
+def test_heic_through_its_library_and_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path(shutil.copy(FIXTURES / "halves.heic", tmp_path))
+    part = image(file)
+    assert (part.width, part.height, part.note) == (64, 32, "")
+    assert near(decoded(part).getpixel((8, 16)), RED, 24)
+    assert near(decoded(part).getpixel((56, 16)), BLUE, 24)
+    for name in ("pi_heif", "pillow_heif"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert refused(file) == (
+        "halves.heic is a HEIC file, which needs a library: pip install pi-heif, or save it as PNG or JPEG."
+    )
+
+
+def test_colours_of_sixteen_bits_are_said_too(tmp_path: Path) -> None:
+    # Pillow writes no such PNG: two pixels of 16-bit RGB by hand.
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + struct.pack(">3H", 65535, 0, 0) + struct.pack(">3H", 0, 0, 65535)
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    )  # fmt: skip
+    part = image(tmp_path / "a.png")
+    assert part.note == "16-bit reduced to 8"
+    assert [decoded(part).getpixel((x, 0)) for x in (0, 1)] == [RED, BLUE]
+
+
+@pytest.mark.parametrize(("values", "grey"), [([0.0, 0.5, 1.0], 128), ([0.0, 32768.0, 65535.0], 127)])
+def test_pictures_of_real_numbers(tmp_path: Path, values: list[float], grey: int) -> None:
+    Image.fromarray(np.array([values], np.float32)).save(tmp_path / "a.tiff")
+    seen = decoded(image(tmp_path / "a.tiff"))
+    assert [seen.getpixel((x, 0)) for x in range(3)] == [(0, 0, 0), (grey, grey, grey), WHITE] or [
+        seen.getpixel((x, 0)) for x in range(3)
+    ] == [(0, 0, 0), (grey - 1, grey - 1, grey - 1), WHITE]
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_each_budget_of_soft_tokens(tmp_path: Path, budget: int) -> None:
+    halves((3000, 2000)).save(tmp_path / "a.jpg")
+    part = load(tmp_path / "a.jpg", soft_tokens=budget)
+    assert isinstance(part, ImagePart)
+    assert part.soft_tokens == budget
+    assert budget * 48 * 48 <= part.width * part.height <= budget * 48 * 48 * 1.05
+
+
+def test_a_picture_from_a_clipboard(tmp_path: Path) -> None:
+    halves().save(tmp_path / "a.png")
+    part = load_picture((tmp_path / "a.png").read_bytes(), "clipboard")
+    assert (part.name, part.width) == ("clipboard", 64)
+    for data, said in ((b"", "is empty"), (b"fLaC", "is no picture"), (b"hello", "neither a picture")):
+        with pytest.raises(BadInput, match=said):
+            load_picture(data, "clipboard")
 
 
 def test_names_with_escape_sequences_are_shown_harmless(tmp_path: Path) -> None:
@@ -312,7 +406,7 @@ def loudest_frequency(samples: np.ndarray[tuple[int], np.dtype[np.float64]]) -> 
     return float(np.argmax(np.abs(np.fft.rfft(samples))) * 16000 / len(samples))
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "opus"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "opus", "caf"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_each_sound_format_keeps_pitch_length_and_loudness(tmp_path: Path, suffix: str, channels: int) -> None:
     rate = 48000 if suffix == "opus" else 44100
@@ -334,6 +428,17 @@ def test_any_rate(tmp_path: Path, rate: int) -> None:
     assert abs(loudest_frequency(samples) - 440) < 2
 
 
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "opus"])
+def test_reading_in_blocks_loses_nothing(tmp_path: Path, suffix: str) -> None:
+    rate = 48000 if suffix == "opus" else 44100
+    file = tone(tmp_path / f"a.{suffix}", seconds=12, rate=rate, channels=2)
+    whole, _ = soundfile.read(file, dtype="float32", always_2d=True)
+    mixed, _ = SoundFile(file, *clip_kind(file)).mono(0.0, 30.0)
+    blocks = np.concatenate(list(SoundFile(file, *clip_kind(file)).blocks(0.7)))
+    for read in (mixed, blocks):
+        assert np.abs(read[: len(whole)] - whole.mean(axis=1)).max() < 0.001
+
+
 def test_more_than_thirty_seconds_is_cut_and_said(tmp_path: Path) -> None:
     file = tone(tmp_path / "a.wav", seconds=80, rate=16000)
     part = sound(file)
@@ -344,13 +449,60 @@ def test_more_than_thirty_seconds_is_cut_and_said(tmp_path: Path) -> None:
         load(file, start=90)
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac"])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "aiff"])
 def test_truncated_clips(tmp_path: Path, suffix: str) -> None:
     data = tone(tmp_path / f"whole.{suffix}", seconds=4).read_bytes()
     for keep in (0.01, 0.5, 0.9):
         cut = tmp_path / f"cut.{suffix}"
         cut.write_bytes(data[: int(len(data) * keep)])
         assert refused(cut) == f"cut.{suffix} is damaged or cut off: play it to check, or get it again."
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "opus", "mp3"])
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.97])
+def test_a_lossy_clip_that_ends_in_the_middle_is_said_to(tmp_path: Path, suffix: str, keep: float) -> None:
+    rate = 48000 if suffix == "opus" else 44100
+    whole = tone(tmp_path / f"whole.{suffix}", seconds=20, rate=rate)
+    assert sound(whole).note == ""
+    data = whole.read_bytes()
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(data[: int(len(data) * keep)])
+    part = sound(cut)
+    # What is in the last page of an Ogg file goes with it, some 4 s at this low bitrate.
+    assert 20 * keep - 5 < part.seconds < 20 * keep + 1
+    assert part.note == f"cut off at {clock(part.seconds)}"
+
+
+def test_an_mp3_without_a_header_of_its_length_is_judged_by_its_last_frame(tmp_path: Path) -> None:
+    data = tone(tmp_path / "a.mp3", seconds=10).read_bytes()
+    at = data.index(b"Xing" if b"Xing" in data[:300] else b"LAME")
+    # The first frame holds the header and no sound; without it the file is a bare row of frames.
+    start = data.index(b"\xff\xfb", at)
+    tag = b"TAG" + bytes(125)
+    for end, cut in ((data[start:], False), (data[start:] + tag, False), (data[start:-100], True)):
+        (tmp_path / "b.mp3").write_bytes(end)
+        assert is_cut_off(tmp_path / "b.mp3", "MP3") is cut
+
+
+def test_decoding_in_several_threads_gives_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).standard_normal((48000 * 12, 2)).astype(np.float32) * 0.1
+    soundfile.write(tmp_path / "a.opus", noise, 48000, format="OGG", subtype="OPUS")
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    opened: list[int] = []
+    stretch = SoundFile._stretch
+    monkeypatch.setattr(SoundFile, "_stretch", lambda self, *ends: opened.append(ends[0]) or stretch(self, *ends))
+    several = heard(sound(tmp_path / "a.opus", start=0.5))
+    assert len(opened) == 4
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    one = heard(sound(tmp_path / "a.opus", start=0.5))
+    assert len(opened) == 5
+    assert len(one) == len(several)
+    assert np.abs(one - several).max() < 0.01
+
+
+def test_a_clip_says_what_it_costs() -> None:
+    # 40 ms to a token, 30 s at most, and the two tokens around it.
+    assert [soft_tokens(seconds) for seconds in (0.04, 1.0, 3.7, 30.0)] == [3, 27, 95, 752]
 
 
 def test_a_wav_whose_writer_could_not_know_its_length(tmp_path: Path) -> None:
