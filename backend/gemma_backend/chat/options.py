@@ -15,10 +15,12 @@ _UNOFFERED: dict[str, _Known] = {
     "llamacpp": {
         "add_special_tokens": "llama.cpp adds BOS as the model says.",
         "echo": "llama.cpp gives no prompt back.",
+        "mm_processor_kwargs": "llama.cpp scales pictures as it was started.",
         "prompt_logprobs": "llama.cpp tells probabilities of generated tokens alone.",
     },
     "sglang": {
         "add_special_tokens": "SGLang adds BOS as the tokenizer says.",
+        "mm_processor_kwargs": "SGLang scales pictures as it was started.",
         "prompt_logprobs": "SGLang tells the prompt's probabilities with echo.",
     },
 }
@@ -26,8 +28,9 @@ _RENAMED = {"llamacpp": {"repetition_penalty": "repeat_penalty"}}
 
 # What a request can do without; the text, the model and the number of tokens it cannot.
 _OPTIONAL = (
-    "add_special_tokens", "echo", "frequency_penalty", "logprobs", "min_p", "n", "presence_penalty", "prompt_logprobs",
-    "repetition_penalty", "response_format", "seed", "top_k", "top_logprobs", "top_p",
+    "add_special_tokens", "echo", "frequency_penalty", "logprobs", "min_p", "mm_processor_kwargs", "n",
+    "presence_penalty", "prompt_logprobs", "repetition_penalty", "response_format", "seed", "top_k", "top_logprobs",
+    "top_p",
 )  # fmt: skip
 _DENIED = re.compile(
     r"unknown|unrecogni[sz]ed|unsupported|unexpected|not (yet )?(support|implement|permit|allow|offer)"

@@ -47,6 +47,7 @@ def chat_body(
         **({"add_generation_prompt": False, "continue_final_message": True} if go_on else {}),
         **_sampled(sampling, stop, sampling.max_tokens),
         **_chat_options(options),
+        **_budget(part for turn in spoken(turns) for part in turn.parts),
         **_streamed(stream),
     }
 
@@ -75,6 +76,7 @@ def raw_body(
         **choice,
         **_sampled(sampling, sampling.stop, sampling.max_tokens or COMPLETION_TOKENS),
         **_chat_options(options),
+        **_budget(parts),
         **_streamed(stream),
     }
 
@@ -164,6 +166,12 @@ def spoken(turns: Sequence[Turn]) -> list[Turn]:
             continue
         kept.append(turn)
     return kept if system is None else [system, *kept]
+
+
+def _budget(parts: Iterable[Part]) -> dict[str, Any]:
+    """The soft tokens for each picture where a person chose them: a request has one number, so the largest."""
+    chosen = [part.soft_tokens for part in parts if isinstance(part, ImagePart) and part.soft_tokens is not None]
+    return {"mm_processor_kwargs": {"max_soft_tokens": max(chosen)}} if chosen else {}
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:

@@ -23,6 +23,8 @@ QUIET_SINCE = (0, 14)
 LOG_REQUESTS_SINCE = (0, 10, 1)
 # `--linear-backend` replaced VLLM_NVFP4_GEMM_BACKEND in 0.22 (vllm/config/kernel.py).
 LINEAR_BACKEND_SINCE = (0, 22)
+# `--trust-request-mm-kwargs` came with 0.31; before it every request could say how its pictures are scaled.
+TRUST_SINCE = (0, 31)
 
 Value = str | int | float | bool
 
@@ -97,6 +99,9 @@ def build(
         argv += ["--disable-log-requests"]
     if not version or version >= QUIET_SINCE:
         argv += ["--disable-access-log-for-endpoints", "/health,/metrics"]
+    if socket is not None and version >= TRUST_SINCE:
+        # Such requests can run code, and over TCP `/invocations` takes them without a key; this socket is the person's.
+        argv += ["--trust-request-mm-kwargs"]
     if profile.trust_remote_code:
         argv += ["--trust-remote-code"]
     for name, value in flags.items():

@@ -19,17 +19,17 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0
 def load(
     path: Path,
     *,
-    soft_tokens: int = picture.SOFT_TOKENS,
+    soft_tokens: int | None = None,
     start: float = 0.0,
     seconds: float = clip.MAX_SECONDS,
     name: str | None = None,
 ) -> ImagePart | AudioPart:
     """Return the picture or clip at `path` ready to send, with a note on what was changed.
 
-    Blocks for as long as decoding takes (some 100 ms): call it in a thread. `soft_tokens` is what the server uses for
-    one picture; a clip is taken from `start` seconds on, `seconds` of it, 30 at most. `name` is what it is called where
-    that is not the file's name. Raises BadInput with a sentence for whatever is missing, unreadable, damaged, too large
-    or of another kind.
+    Blocks for as long as decoding takes (some 100 ms): call it in a thread. `soft_tokens` is the budget chosen for
+    a picture, if any; a clip is taken from `start` seconds on, `seconds` of it, 30 at most. `name` is what it is
+    called where that is not the file's name. Raises BadInput with a sentence for whatever is missing, unreadable,
+    damaged, too large or of another kind.
     """
     name = path.name if name is None else name
     shown = clean(name or str(path), keep_newlines=False)
@@ -42,7 +42,7 @@ def load(
     return part if kind.fits(path.suffix) else _noted(part, f"{kind.name} in spite of its name")
 
 
-def load_picture(data: bytes, name: str, *, soft_tokens: int = picture.SOFT_TOKENS) -> ImagePart:
+def load_picture(data: bytes, name: str, *, soft_tokens: int | None = None) -> ImagePart:
     """Return the picture in `data`, as from a clipboard, ready to send; raises BadInput as `load` does."""
     shown = clean(name, keep_newlines=False)
     if not data:

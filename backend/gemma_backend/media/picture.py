@@ -38,11 +38,12 @@ _ORIENTATION = 0x0112
 _UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
-def picture(data: bytes, name: str, *, shown: str, soft_tokens: int = SOFT_TOKENS) -> ImagePart:
+def picture(data: bytes, name: str, *, shown: str, soft_tokens: int | None = None) -> ImagePart:
     """Return the picture in `data` ready to send; `shown` is the file's name made harmless, for sentences.
 
-    The area is at most `soft_tokens` x 48 x 48 pixels, since the server scales whatever comes to that. Metadata such
-    as places and times is left out. Raises BadInput where it is damaged or has too many pixels.
+    The area is at most `soft_tokens` (without a choice SOFT_TOKENS) x 48 x 48 pixels, since the server scales whatever
+    comes to that. Metadata such as places and times is left out. Raises BadInput where it is damaged or has too many
+    pixels.
     """
     pil = _pillow()
     formats = (*_FORMATS, "HEIF") if _is_heif(data) and _heif(shown) else _FORMATS
@@ -50,7 +51,7 @@ def picture(data: bytes, name: str, *, shown: str, soft_tokens: int = SOFT_TOKEN
         with pil.open(io.BytesIO(data), formats=formats) as image:
             _refuse_bombs(image, shown)
             notes = _deep(image, data)
-            ready = _ready(image, soft_tokens, notes)
+            ready = _ready(image, soft_tokens or SOFT_TOKENS, notes)
             lossy = image.format in ("JPEG", "MPO") or (image.format == "WEBP" and b"VP8 " in data[:64])
         encoded, mime = _encode(ready, lossy=lossy)
     except BadInput:
@@ -72,9 +73,15 @@ def picture(data: bytes, name: str, *, shown: str, soft_tokens: int = SOFT_TOKEN
     )
 
 
-def cost(soft_tokens: int) -> int:
-    """The tokens that a picture takes of the context, with the two that stand around it."""
-    return soft_tokens + 2
+def tokens(width: int, height: int, soft_tokens: int = SOFT_TOKENS) -> int:
+    """The tokens that a picture takes of the context, with the two that stand around it.
+
+    As vLLM counts them (`_compute_num_soft_tokens` in `models/gemma4_mm.py`): the picture, however small, is scaled to
+    fill the budget with whole squares of 48 pixels.
+    """
+    scale = math.sqrt(soft_tokens * PIXELS_PER_SOFT_TOKEN / (width * height))
+    across, down = (max(1, math.floor(side * scale / 48)) for side in (width, height))
+    return min(across * down, soft_tokens) + 2
 
 
 def fitted(width: int, height: int, soft_tokens: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ class ImagePart:
     """A picture ready to send: `data` is an encoded image of type `mime`, width and height in pixels.
 
     `name` is the file's name as the person knows it; `digest` is the SHA-256 of `data`; `note` says what was changed.
-    `soft_tokens` is the budget that it was scaled for, which a server is asked to use.
+    `soft_tokens` is the budget that a person chose for it, which the server is asked to use; None is the server's own.
     """
 
     data: bytes = field(repr=False)
@@ -30,7 +30,7 @@ class ImagePart:
     height: int
     digest: str
     note: str = ""
-    soft_tokens: int = 280
+    soft_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -136,3 +137,13 @@ def test_the_last_system_text_holds_and_goes_first() -> None:
     first, last = Turn("system", (TextPart("Be brief."),)), Turn("system", (TextPart("Be kind."),))
     assert spoken([first, user("a"), answer("b"), last, user("c")]) == [last, user("a"), answer("b"), user("c")]
     assert spoken([first, user("a"), Turn("system", ()), user("c")]) == [user("a"), user("c")]
+
+
+def test_a_budget_of_soft_tokens_is_asked_for_where_a_person_chose_one() -> None:
+    wide, narrow = replace(IMAGE, soft_tokens=560), replace(IMAGE, soft_tokens=70)
+    for parts, sent in (([IMAGE], None), ([wide], 560), ([narrow], 70), ([narrow, wide], 560), ([CLIP], None)):
+        for body in (
+            chat_body([user(*parts), answer("b"), user("c")], Sampling(), "m"),
+            raw_body(parts, Sampling(), "m", template=None),
+        ):
+            assert body.get("mm_processor_kwargs", {}).get("max_soft_tokens") == sent

@@ -59,6 +59,15 @@ def test_marlin_is_asked_for_as_the_version_understands_it(version: str) -> None
         assert "VLLM_NVFP4_GEMM_BACKEND" not in command.env
 
 
+@pytest.mark.parametrize(("version", "trusted"), [("0.30.0", False), ("0.31.0", True), ("0.33.0", True), ("", False)])
+def test_requests_say_how_pictures_are_scaled_on_the_persons_own_socket_alone(version: str, trusted: bool) -> None:
+    profile = load_profile("pocket")
+    own = build(profile, runtime(version, "cpu"), Path("/ckpt"), socket=Path("/s/api.sock"))
+    assert ("--trust-request-mm-kwargs" in own.argv) is trusted
+    # Over TCP `/invocations` asks for no key.
+    assert "--trust-request-mm-kwargs" not in build(profile, runtime(version), Path("/ckpt"), port=8000, key="k").argv
+
+
 def test_nothing_is_reported_and_no_prompt_is_logged() -> None:
     command = build(load_profile("pocket"), runtime("0.32.0", "cpu"), Path("/ckpt"), socket=Path("/s/api.sock"))
     for name in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
