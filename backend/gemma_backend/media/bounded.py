@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -51,10 +53,19 @@ def output_of(words: Sequence[str], *, limit: int, seconds: float) -> bytes:
         raise BoundedError("slow") from None
     finally:
         if process.poll() is None:
-            process.kill()
+            _kill(process)
             process.wait()
         process.stdout.close()
         process.stderr.close()
     if code != 0:
         raise BoundedError("failed", bytes(err[:2000]).decode("utf-8", "replace").strip())
     return bytes(out)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    # It leads a session of its own, so that what it has started ends with it.
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
