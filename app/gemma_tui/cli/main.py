@@ -17,6 +17,7 @@ from gemma_tui.cli import leftovers
 # heavy inside `run`, so that `--help` and `--version` stay fast.
 COMMANDS: dict[str, tuple[str, str]] = {
     "ask": ("gemma_tui.cli.ask", "answer one prompt on standard output"),
+    "history": ("gemma_tui.cli.history", "find, read, export, import and delete conversations"),
     "serve": ("gemma_tui.cli.serve", "run the engine in the foreground for other programs"),
     "engine": ("gemma_tui.cli.engine", "install, list, start, stop and explain vLLM engines"),
     "quantize": ("gemma_tui.cli.quantize", "turn a BF16 checkpoint into an NVFP4 one"),

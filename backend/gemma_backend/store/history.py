@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from gemma_backend.store import turns
 from gemma_backend.store.database import NAME, history_folder, reading
 from gemma_backend.store.faults import NotKept, StoreError, storable
+from gemma_backend.store.imports.found import Found
 from gemma_backend.store.media import MediaFolder, split_parts
 from gemma_backend.store.query import Query
 from gemma_backend.store.search import Hit, search
@@ -196,10 +197,38 @@ class History:
 
         return self._submit(job)
 
+    def take(self, found: Found) -> Future[bool]:
+        """Add an imported conversation, unless it is there already; whether it was added."""
+
+        def job(connection: sqlite3.Connection) -> bool:
+            known = connection.execute("SELECT 1 FROM conversation WHERE origin = ?", (found.origin,)).fetchone()
+            if known is not None:
+                return False
+            number = turns.insert_conversation(
+                connection,
+                title=storable(" ".join(found.title.split())) or turns.title_of(found.nodes),
+                named=bool(found.title.strip()),
+                profile=found.origin.partition(":")[0],
+                model=storable(found.model),
+                created=found.created,
+                updated=found.updated,
+                origin=found.origin,
+            )
+            turns.insert_turns(connection, self.media, number, found.nodes)
+            connection.execute("UPDATE conversation SET leaf = ? WHERE id = ?", (found.leaf, number))
+            return True
+
+        return self._submit(job)
+
     def load(self, conversation: int) -> Stored:
         """A conversation with all its branches; media stay on disk until `part` is asked for them."""
         with reading(self.path) as connection:
             return turns.load(connection, conversation)
+
+    def summary(self, conversation: int) -> Summary:
+        """What a list shows of one conversation; raises NotKept where there is none."""
+        with reading(self.path) as connection:
+            return turns.summary(connection, conversation)
 
     def latest(self) -> Summary | None:
         """The conversation that was used last, pinned or not; None where there is none."""

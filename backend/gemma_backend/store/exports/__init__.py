@@ -1,0 +1,1 @@
+"""Conversations in the forms that other programs read."""
