@@ -1,8 +1,10 @@
 """Write the locks of the managed runtimes into assets: exact versions, and the one wheel that fits each platform.
 
-    python packaging/locks/make.py [--runtime cpu|cuda|quantize] [--uv PATH]
+    python packaging/locks/make.py [--runtime cpu|cuda|cuda-0.26.0|quantize] [--uv PATH]
 
-Needs `uv` and the package `packaging`. Nothing about where a package was found is written.
+Needs `uv` and the package `packaging`. Nothing about where a package was found is written. A CUDA lock carries vLLM's
+version in its name, since there are two; what each was really run on stands in `run-on.toml` beside the locks, written
+by hand: look at it when a version changes.
 
 PyTorch's CPU builds (`+cpu`) are on PyTorch's own index, not on PyPI, so their wheels are listed in `pytorch_cpu.toml`
 and take the place of the builds that the resolution found. A wheel without a digest there is checked by its exact
@@ -31,7 +33,7 @@ MACHINES = ("x86_64", "aarch64")
 # The oldest C library that the lock still works with; later ones are tried where a package has no older wheel.
 GLIBC = (28, 31, 34, 35, 39)
 # Bytes on disk for each byte of wheels, measured: CPU 2,080 MB from 604 MB, CUDA's libraries compress less.
-UNPACKED = {"cpu": 3.5, "cuda": 2.2, "quantize": 4.0}
+UNPACKED = {"cpu": 3.5, "cuda": 2.2, "cuda-0.26.0": 2.2, "quantize": 4.0}
 # The pair of releases that vLLM 0.32 asks for; left to itself the resolution takes a torchvision of another torch.
 CPU_PINS = "torch==2.13.0\ntorchvision==0.28.0\n"
 # Left out of the CPU builds: they belong to another torch and end the server at import, or are for GPUs.
@@ -43,7 +45,7 @@ def resolve(uv: str, runtime: str, python: str, machine: str, glibc: int) -> lis
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "pylock.toml")
         override = Path(folder, "override.txt")
-        override.write_text(CPU_PINS if runtime != "cuda" else "")
+        override.write_text("" if runtime.startswith("cuda") else CPU_PINS)
         command = [uv, "pip", "compile", str(HERE / f"{runtime}.in"), "--override", str(override)]
         command += ["--python-version", python, "--python-platform", f"{machine}-manylinux_2_{glibc}"]
         command += ["--only-binary", ":all:", "--format", "pylock.toml", "-o", str(out), "-q"]
@@ -82,18 +84,19 @@ def line(package: dict[str, Any], tags: list[Tag]) -> tuple[str, int] | None:
     return f"{name}=={package['version']} {wheel['hashes']['sha256']} {wheel['size']}", int(wheel["size"])
 
 
-def lock(uv: str, runtime: str, python: str, machine: str) -> str | None:
-    """The text of one lock, None where the runtime can't be had for this platform."""
+def lock(uv: str, runtime: str, python: str, machine: str) -> tuple[str, str] | None:
+    """The version in the name and the text of one lock, None where the runtime can't be had for this platform."""
+    device = runtime.partition("-")[0]
     for glibc in GLIBC:
         packages = resolve(uv, runtime, python, machine, glibc)
         if packages is None:
             continue
         tags = accepted(python, machine, glibc)
-        builds = {} if runtime == "cuda" else PYTORCH_CPU[f"{machine}-{python}"]
+        builds = {} if device == "cuda" else PYTORCH_CPU[f"{machine}-{python}"]
         lines, total = [], 0
         for package in packages:
             name = canonicalize_name(package["name"])
-            if runtime != "cuda" and LEFT_OUT_ON_CPU.fullmatch(name):
+            if device != "cuda" and LEFT_OUT_ON_CPU.fullmatch(name):
                 continue
             made = line(package, tags)
             if made is None:
@@ -111,9 +114,11 @@ def lock(uv: str, runtime: str, python: str, machine: str) -> str | None:
             lines.append(made[0])
             total += made[1]
         else:
-            head = {"runtime": runtime, "python": python, "machine": machine, "glibc": f"2.{glibc}"}
+            head = {"runtime": device, "python": python, "machine": machine, "glibc": f"2.{glibc}"}
             head |= {"download-bytes": str(total), "disk-bytes": str(round(total * UNPACKED[runtime]))}
-            return "".join(f"# {key}: {value}\n" for key, value in head.items()) + "\n".join(lines) + "\n"
+            vllm = next((package["version"] for package in packages if package["name"] == "vllm"), "")
+            text = "".join(f"# {key}: {value}\n" for key, value in head.items()) + "\n".join(lines) + "\n"
+            return f"-{vllm}" if device == "cuda" else "", text
     return None
 
 
@@ -127,12 +132,12 @@ def main() -> int:
     for runtime in options.runtime or sorted(UNPACKED):
         for machine in MACHINES:
             for python in PYTHONS:
-                text = lock(options.uv, runtime, python, machine)
-                path = TARGET / f"{runtime}-{machine}-py{python}.txt"
-                if text is None:
-                    path.unlink(missing_ok=True)
-                    print(f"{path.name}: cannot be resolved")
+                made = lock(options.uv, runtime, python, machine)
+                if made is None:
+                    print(f"{runtime} for {machine} and Python {python}: cannot be resolved")
                     continue
+                version, text = made
+                path = TARGET / f"{runtime.partition('-')[0]}{version}-{machine}-py{python}.txt"
                 path.write_text(text)
                 print(f"{path.name}: {text.count(chr(10))} lines, {len(text)} bytes")
     return 0

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gemma_backend.engine.fp4_backend import FLAG, MARLIN, VARIABLE, Value, cannot_read, guesses_wrong, translate
+from gemma_backend.runtime.flags import Flags, refusal, wrong_value
+from gemma_backend.types import EngineError, UsageError
+
 if TYPE_CHECKING:
+    from gemma_backend.checkpoint.fp4 import Fp4
     from gemma_backend.config.profiles import Profile
     from gemma_backend.runtime.found import Runtime
 
@@ -21,12 +26,8 @@ UDS_SINCE = (0, 11)
 QUIET_SINCE = (0, 14)
 # `--enable-log-requests` and its negation came with 0.10.1, where `--disable-log-requests` went.
 LOG_REQUESTS_SINCE = (0, 10, 1)
-# `--linear-backend` replaced VLLM_NVFP4_GEMM_BACKEND in 0.22 (vllm/config/kernel.py).
-LINEAR_BACKEND_SINCE = (0, 22)
 # `--trust-request-mm-kwargs` came with 0.31; before it every request could say how its pictures are scaled.
 TRUST_SINCE = (0, 31)
-
-Value = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +75,47 @@ def build(
     chat_template: Path | None = None,
     caches: Path | None = None,
     inherited: Mapping[str, str] | None = None,
+    known: Flags | None = None,
+    weights: Fp4 | None = None,
+    offline: bool = True,
 ) -> EngineCommand:
     """Return the command that serves `checkpoint`, on `socket` or else on `host` and `port`.
 
     `folder` is the engine's own (temporary files and ZeroMQ sockets go there), `plugin` the folder that holds
     `gemma_in_engine`, `caches` where compiled graphs are kept. `inherited` is the environment that PYTHONPATH and
-    VLLM_PLUGINS are extended from.
+    VLLM_PLUGINS are extended from. `known` are the options of this very vLLM, where it was asked for them; `weights` is
+    what the checkpoint says of its FP4 weights; `offline` keeps the engine from asking the model hub.
+
+    UsageError for an option or a value that this vLLM does not know; EngineError for weights that it cannot read.
     """
     flags = dict(profile.flags)
-    env = _environment(profile, runtime, folder, caches)
+    version = version_tuple(runtime.version)
+    env = _environment(profile, runtime, folder, caches, offline)
     env |= _plugins(plugin, plugin_names, inherited or {})
+    if runtime.device == "cuda":
+        problem = cannot_read(weights, runtime.version, version)
+        if problem is not None:
+            raise EngineError(problem)
+        if guesses_wrong(weights, version) and FLAG not in flags and VARIABLE not in env:
+            flags[FLAG] = MARLIN
+    # A build that tells no version is known by its options.
+    translate(flags, env, version or ((0, 21) if known is not None and not known.knows(FLAG) else ()))
+    if known is not None:
+        _refuse(flags, known, runtime, profile)
     if key is not None:
         env["VLLM_API_KEY"] = key
     argv = [str(runtime.python), "-m", LAUNCHER if plugin is not None else SERVER]
     argv += ["--model", str(checkpoint), "--served-model-name", profile.served_name or str(checkpoint)]
     argv += ["--uds", str(socket)] if socket is not None else ["--host", host, "--port", str(port or 8000)]
-    version = version_tuple(runtime.version)
-    _linear_backend(flags, env, version)
     if chat_template is not None and "chat-template" not in flags:
         argv += ["--chat-template", str(chat_template)]
-    if not version or version >= LOG_REQUESTS_SINCE:
+    if has("no-enable-log-requests", known, not version or version >= LOG_REQUESTS_SINCE):
         argv += ["--no-enable-log-requests"]
-    else:
+    elif has("disable-log-requests", known, True):
         argv += ["--disable-log-requests"]
-    if not version or version >= QUIET_SINCE:
+    if has("disable-access-log-for-endpoints", known, not version or version >= QUIET_SINCE):
         argv += ["--disable-access-log-for-endpoints", "/health,/metrics"]
-    if socket is not None and version >= TRUST_SINCE:
+    if socket is not None and has("trust-request-mm-kwargs", known, version >= TRUST_SINCE):
         # Such requests can run code, and over TCP `/invocations` takes them without a key; this socket is the person's.
         argv += ["--trust-request-mm-kwargs"]
     if profile.trust_remote_code:
@@ -117,14 +133,29 @@ def _flag(name: str, value: Value) -> list[str]:
     return [f"--{name}", str(value)]
 
 
-def _environment(profile: Profile, runtime: Runtime, folder: Path | None, caches: Path | None) -> dict[str, str]:
-    env = {
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+def has(name: str, known: Flags | None, by_version: bool) -> bool:
+    """Whether a vLLM has an option: by its own word where it was asked, else by what its version says."""
+    return known.knows(name) if known is not None else by_version
+
+
+def _refuse(flags: Mapping[str, Value], known: Flags, runtime: Runtime, profile: Profile) -> None:
+    for name, value in flags.items():
+        whole = f"no-{name}" if value is False else name
+        if not known.knows(whole):
+            raise UsageError(refusal(whole, known, runtime.version, profile.name))
+        problem = wrong_value(name, value, known)
+        if problem is not None:
+            raise UsageError(f"Profile {profile.name}: {problem}")
+
+
+def _environment(
+    profile: Profile, runtime: Runtime, folder: Path | None, caches: Path | None, offline: bool
+) -> dict[str, str]:
+    env = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    env |= ({"HF_HUB_OFFLINE": "1"} if offline else {}) | {"PYTHONUNBUFFERED": "1"}
+    if runtime.kind == "path":
+        # Somebody else's environment: not even compiled modules are written into it.
+        env["PYTHONDONTWRITEBYTECODE"] = "1"
     if runtime.device == "cpu":
         env["VLLM_CPU_KVCACHE_SPACE"] = "1"
     if folder is not None:
@@ -145,8 +176,3 @@ def _plugins(plugin: Path | None, names: tuple[str, ...], inherited: Mapping[str
         wanted = [one for one in chosen.split(",") if one]
         env["VLLM_PLUGINS"] = ",".join([*wanted, *(name for name in names if name not in wanted)])
     return env
-
-
-def _linear_backend(flags: dict[str, Value], env: dict[str, str], version: tuple[int, ...]) -> None:
-    if "linear-backend" in flags and version and version < LINEAR_BACKEND_SINCE:
-        env["VLLM_NVFP4_GEMM_BACKEND"] = str(flags.pop("linear-backend")).replace("_", "-")

@@ -20,6 +20,7 @@ from gemma_backend.engine.health import answers
 from gemma_backend.engine.launch import KeepWarm, Launch
 from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
+from gemma_backend.runtime import flags
 from gemma_backend.types import (
     Endpoint,
     EngineError,
@@ -36,6 +37,7 @@ from gemma_backend.types import (
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
+    from gemma_backend.runtime.flags import Flags
     from gemma_backend.runtime.found import Runtime
 
 LOOK_SECONDS = 0.1
@@ -218,7 +220,8 @@ class Engine:
         profile, words = await asyncio.to_thread(self._fitted, self.profile)
         if words:
             self._broadcast.publish(PhaseChanged(Phase("memory planned", 0.0, 0.0, words)))
-        launch = Launch(profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm)
+        known = await self._known_flags(profile)
+        launch = Launch(profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm, known)
         self._id, self._folder, self.log, self.endpoint = launch.id, launch.folder, launch.log, launch.endpoint
         ours, theirs = socket.socketpair()
         with theirs:
@@ -229,6 +232,15 @@ class Engine:
         self._tasks = [asyncio.create_task(self._listen(reader, spawned))]
         await self._order(launch.order())
         await spawned
+
+    async def _known_flags(self, profile: Profile) -> Flags | None:
+        """The options of this vLLM: it is asked where the profile has one that not every release has."""
+        known = await asyncio.to_thread(flags.known, self.runtime)
+        if known is None and flags.unknown(profile.flags, None):
+            asking = Phase("imports", 0.0, None, "asking this vLLM for its options, once")
+            self._broadcast.publish(PhaseChanged(asking))
+            known = await asyncio.to_thread(flags.read, self.runtime)
+        return known
 
     async def _order(self, order: dict[str, Any]) -> None:
         if self._writer is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemma_assets import path as asset
+from gemma_backend.checkpoint import fp4
 from gemma_backend.checkpoint.locate import has_chat_template
 from gemma_backend.config.paths import cache_dir, ensure
 from gemma_backend.engine import record as records
@@ -23,6 +24,7 @@ from gemma_backend.types import Endpoint
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
+    from gemma_backend.runtime.flags import Flags
     from gemma_backend.runtime.found import Runtime
 
 # Wildcard addresses are listened on, not connected to.
@@ -43,15 +45,23 @@ class KeepWarm:
 class Launch:
     """A new engine's id, folder, log and endpoint, made at once; `order()` is what its keeper is told.
 
-    Raises EngineError where the port is taken or the folder's place is not ours.
+    `known` are the options of this very vLLM, where it was asked. Raises EngineError where the port is taken or the
+    folder's place is not ours, and UsageError for an option that this vLLM has not.
     """
 
     def __init__(
-        self, profile: Profile, runtime: Runtime, checkpoint: Path, address: Tcp | None, keep: bool, warm: KeepWarm
+        self,
+        profile: Profile,
+        runtime: Runtime,
+        checkpoint: Path,
+        address: Tcp | None,
+        keep: bool,
+        warm: KeepWarm,
+        known: Flags | None = None,
     ) -> None:
         self.id = secrets.token_hex(4)
         self._profile, self._runtime, self._checkpoint = profile, runtime, checkpoint
-        self._keep, self._warm = keep, warm
+        self._keep, self._warm, self._known = keep, warm, known
         if address is not None:
             check_port(address)
         self.folder = new_folder(self.id)
@@ -121,6 +131,8 @@ class Launch:
             chat_template=template,
             caches=caches,
             inherited=os.environ if image is None else dict(image.environment),
+            known=self._known,
+            weights=fp4.look_at(self._checkpoint),
         )
         if image is None:
             return command

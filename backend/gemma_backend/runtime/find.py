@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -36,9 +37,21 @@ def read_mark(runtime: Path) -> dict[str, Any]:
     return mark if known else {}
 
 
-def managed(device: Device) -> Runtime | None:
-    """The runtime that this program installed for `device`."""
-    return _managed(folder() / device)
+def managed(name: str) -> Runtime | None:
+    """The runtime called `name` that this program installed: a device, or a device and a version (`cuda-0.26.0`)."""
+    return _managed(folder() / name)
+
+
+def all_managed() -> list[Runtime]:
+    """Every runtime that this program installed, by device, the newest of each first."""
+    found = [_managed(path) for path in folder().glob("[a-z]*")] if folder().is_dir() else []
+    there = [runtime for runtime in found if runtime is not None]
+    newest_first = sorted(there, key=lambda runtime: _numbers(runtime.version), reverse=True)
+    return sorted(newest_first, key=lambda runtime: (DEVICES.index(runtime.device), "-" in runtime.name))
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def preferred() -> Device:
@@ -60,28 +73,27 @@ def find(wanted: str) -> Runtime | None:
         return _given(Path(wanted.removeprefix("path:")).expanduser())
     if wanted == "auto":
         return find(preferred())
-    if wanted not in DEVICES:
+    device = wanted.partition("-")[0]
+    if device not in DEVICES:
         raise UsageError(
             f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, path:/… of a Python that has vLLM, or "
             "container:IMAGE."
         )
-    own = managed(wanted)
-    if own is not None and own.python.exists():
+    own = next((one for one in all_managed() if wanted in (one.name, one.device) and one.python.exists()), None)
+    if own is not None or wanted == "quantize" or wanted != device:
         return own
-    if wanted == "quantize":
-        return None
     return next((runtime for runtime in _on_this_machine() if runtime.device == wanted), None)
 
 
 def list_runtimes() -> list[Runtime]:
     """Every runtime that can be seen: managed ones first, then a `vllm` on PATH and this program's own environment."""
-    own = [managed(device) for device in DEVICES]
-    return [runtime for runtime in own if runtime is not None] + _on_this_machine()
+    return all_managed() + _on_this_machine()
 
 
 def problem(runtime: Runtime) -> str | None:
     """Why `runtime` can't be used, in a sentence; None if nothing is wrong with it as far as its files tell."""
-    again = f"install it again with: gemma-tui engine install --runtime {runtime.device}"
+    version = f" --version {runtime.version}" if "-" in runtime.name else ""
+    again = f"install it again with: gemma-tui engine install --runtime {runtime.device}{version}"
     if runtime.image is not None:
         return None
     if not runtime.python.exists():

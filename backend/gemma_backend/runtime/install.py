@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemma_backend.config import paths
-from gemma_backend.runtime import find, locks, pip, process
+from gemma_backend.runtime import find, flags, locks, pip, process
 from gemma_backend.runtime.check import check
 from gemma_backend.runtime.found import Runtime, versions, vllm_version
 from gemma_backend.runtime.locks import Device, Lock, Package
-from gemma_backend.types import EngineError
+from gemma_backend.types import EngineError, UsageError
 
 # Shares of the whole, about as the times are: the environment, all of pip's work, the check.
 _ENVIRONMENT, _PACKAGES = 0.04, 0.80
@@ -38,8 +39,11 @@ class Progress:
 class Plan:
     """What an installation would take: bytes to fetch and on disk, with which Python, and why it can't be if it can't.
 
-    `installed` is true if exactly this lock is installed already.
+    `name` is what the runtime is called, `packages` everything that is fetched; `installed` is true if exactly this
+    lock is installed already; `run_on` says what it was really run on.
     """
+
+    name: str
 
     device: Device
     download_bytes: int
@@ -49,78 +53,136 @@ class Plan:
     target: Path
     free_bytes: int
     installed: bool
+    packages: tuple[Package, ...] = ()
+    machine: str = ""
+    run_on: str = ""
     problem: str | None = None
 
 
-def plan(device: Device, *, where: Path | None = None) -> Plan:
-    """What `install(device)` would do; EngineError only where no lock fits this machine and its Pythons."""
-    lock, _ = _choose(device, where)
-    target = find.folder() / device
+def runtime_name(device: Device, version: str | None, where: Path | None = None, on: str | None = None) -> str:
+    """The name of the runtime of `version` (`0.26` will do for `0.26.0`): the newest is called by its device alone.
+
+    UsageError names the versions there are locks for.
+    """
+    if version is None:
+        return device
+    there = locks.versions(device, where, on)
+    fitting = [one for one in there if one == version or one.startswith(f"{version}.")]
+    if not fitting:
+        raise UsageError(
+            f"There is no lock of the {device} runtime for version {version}; there are {', '.join(there) or 'none'}."
+        )
+    return device if fitting[0] == there[0] else f"{device}-{fitting[0]}"
+
+
+def plan(device: Device, *, version: str | None = None, where: Path | None = None, machine: str | None = None) -> Plan:
+    """What `install(device)` would do, or for `machine` would do on such a one; nothing is fetched or written.
+
+    UsageError for a version without a lock, EngineError where no lock fits the machine and its Pythons.
+    """
+    name = runtime_name(device, version, where, machine)
+    lock, _ = _choose(device, where, name, machine)
+    target = find.folder() / name
     free = shutil.disk_usage(_existing(target)).free
     installed = find.read_mark(target).get("lock") == lock.digest and (target / "bin" / "python").exists()
     # While pip works, the wheels lie beside what they are unpacked to.
     needed = lock.disk_bytes + lock.download_bytes
-    problem = None
-    if not installed and free < needed:
+    problem = None if machine not in (None, locks.machine()) else _old_libc(lock)
+    if problem is None and not installed and free < needed:
         problem = (
             f"Installing the {device} runtime needs {_gigabytes(needed)} in {target.parent}, where {_gigabytes(free)} "
             "are free; free some space, or set GEMMA_TUI_DATA_DIR to a folder on a larger disk."
         )
     return Plan(
-        device, lock.download_bytes, lock.disk_bytes, lock.python, lock.main.version, target, free, installed, problem
+        name,
+        device,
+        lock.download_bytes,
+        lock.disk_bytes,
+        lock.python,
+        lock.main.version,
+        target,
+        free,
+        installed,
+        (*lock.torch_builds, *lock.packages),
+        lock.machine,
+        locks.run_on(device, lock.main.version, machine, where),
+        problem,
+    )
+
+
+def _old_libc(lock: Lock) -> str | None:
+    kind, version = platform.libc_ver()
+    have, need = (tuple(int(part) for part in text.split(".") if part.isdigit()) for text in (version, lock.glibc))
+    if kind != "glibc" or not have or have >= need:
+        return None
+    return (
+        f"The {lock.device} runtime needs the C library glibc {lock.glibc} or newer and this system has {version}: "
+        "use a newer system, or a container image as the runtime."
     )
 
 
 def install(
     device: Device,
     *,
+    version: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     where: Path | None = None,
 ) -> Runtime:
     """Install the runtime for `device` and return it; does nothing if it is there already.
 
-    Blocks for a minute or more; call it on a thread of its own. `cancelled` is asked several times a second. `where` is
-    a folder of locks in place of those that ship. EngineError has one sentence for no space, no network, no fitting
-    Python, an interrupted installation and a runtime that does not work when checked.
+    Without `version` it is the newest that there is a lock of. Blocks for a minute or more; call it on a thread of its
+    own. `cancelled` is asked several times a second. `where` is a folder of locks in place of those that ship.
+    EngineError has one sentence for no space, no network, no fitting Python, an interrupted installation and a runtime
+    that does not work when checked.
     """
-    lock, interpreter = _choose(device, where)
-    target = find.folder() / device
-    with _stoppable(device), _alone(device, progress, cancelled):
+    name = runtime_name(device, version, where)
+    lock, interpreter = _choose(device, where, name)
+    target = find.folder() / name
+    with _stoppable(name), alone(name, progress, cancelled):
         if find.read_mark(target).get("lock") == lock.digest:
-            found = find.managed(device)
+            found = find.managed(name)
             if found is not None and found.python.exists():
-                progress(Progress(1.0, f"The {device} runtime is installed."))
+                progress(Progress(1.0, f"The {name} runtime is installed."))
                 return found
-        problem = plan(device, where=where).problem
+        problem = plan(device, version=version, where=where).problem
         if problem is not None:
             raise EngineError(problem)
-        _remove_leftovers(device)
-        building = Path(tempfile.mkdtemp(prefix=f".building-{device}-", dir=find.folder()))
+        _remove_leftovers(name)
+        building = Path(tempfile.mkdtemp(prefix=f".building-{name}-", dir=find.folder()))
         try:
             _Build(lock, interpreter, building, target, progress, cancelled).run()
-            _move(building, target, device)
+            _move(building, target, name)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    runtime = find.managed(device)
+    runtime = find.managed(name)
     if runtime is None:
-        raise EngineError(f"The {device} runtime vanished from {target} while it was put there; install it again.")
-    progress(Progress(1.0, f"The {device} runtime is installed."))
+        raise EngineError(f"The {name} runtime vanished from {target} while it was put there; install it again.")
+    if device != "quantize":
+        progress(Progress(_ENVIRONMENT + _PACKAGES, "Reading the options that it knows"))
+        flags.read(runtime)
+    progress(Progress(1.0, f"The {name} runtime is installed."))
     return runtime
 
 
 @contextmanager
-def _stoppable(device: Device) -> Iterator[None]:
+def _stoppable(name: str) -> Iterator[None]:
     """Turn a stop and the system's refusals into sentences."""
     try:
         yield
     except process.Cancelled:
         raise EngineError(
-            f"The installation of the {device} runtime was stopped and nothing was changed; "
-            f"run `gemma-tui engine install --runtime {device}` to go on."
+            f"The installation of the {name} runtime was stopped and nothing was changed; "
+            f"run `gemma-tui {install_command(name)}` to go on."
         ) from None
     except OSError as error:
-        raise EngineError(_of_system(error, device)) from error
+        raise EngineError(_of_system(error, name)) from error
+
+
+def install_command(name: str) -> str:
+    """The words that install the runtime called `name`."""
+    device, _, version = name.partition("-")
+    return f"engine install --runtime {device}" + (f" --version {version}" if version else "")
 
 
 class _Build:
@@ -140,7 +202,7 @@ class _Build:
         self.python = root / "bin" / "python"
         self.site = root / "lib" / f"python{lock.python}" / "site-packages"
         self.scratch = root / ".scratch"
-        self.log = paths.ensure(paths.log_dir()) / f"install-{lock.device}.log"
+        self.log = paths.ensure(paths.log_dir()) / f"install-{target.name}.log"
         self.log.write_bytes(b"")
         self.done = _ENVIRONMENT
         self.total = max(1, lock.download_bytes)
@@ -220,16 +282,23 @@ class _Build:
         return f"{pip.cause(self.log.read_text('utf-8', 'replace'))} (pip's whole output: {self.log})"
 
 
-def _choose(device: Device, where: Path | None) -> tuple[Lock, Path]:
-    """The lock and the Python to install with: this program's own version if there is a lock, else one on PATH."""
+def _choose(device: Device, where: Path | None, name: str, machine: str | None = None) -> tuple[Lock, Path]:
+    """The lock and the Python to install with: this program's own version if there is a lock, else one on PATH.
+
+    For another machine, whose Pythons are not known, it is this program's version or the newest.
+    """
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    there = locks.pythons(device, where)
+    version = name.partition("-")[2] or None
+    there = locks.pythons(device, where, machine, version)
+    if machine not in (None, locks.machine()):
+        python = own if own in there or not there else there[-1]
+        return locks.load(device, python, where, on=machine, version=version), Path(sys.executable)
     if own not in there:
-        for version in reversed(there):
-            other = shutil.which(f"python{version}")
-            if other is not None and _runs(other, version):
-                return locks.load(device, version, where), Path(other)
-    return locks.load(device, own, where), Path(sys.executable)
+        for python in reversed(there):
+            other = shutil.which(f"python{python}")
+            if other is not None and _runs(other, python):
+                return locks.load(device, python, where, version=version), Path(other)
+    return locks.load(device, own, where, version=version), Path(sys.executable)
 
 
 def _runs(python: str, version: str) -> bool:
@@ -243,12 +312,12 @@ def _runs(python: str, version: str) -> bool:
 
 
 @contextmanager
-def _alone(device: Device, progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock of `device`, waiting for another installation to end first."""
+def alone(name: str, progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Hold the lock of the runtime called `name`, waiting for another installation to end first."""
     import fcntl
 
     paths.ensure(find.folder())
-    handle = os.open(find.folder() / f".lock-{device}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(find.folder() / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while True:
             try:
@@ -256,9 +325,7 @@ def _alone(device: Device, progress: Callable[[Progress], None], cancelled: Call
                 break
             except BlockingIOError:
                 if cancelled():
-                    raise EngineError(
-                        f"The wait for another installation of the {device} runtime was stopped."
-                    ) from None
+                    raise EngineError(f"The wait for another installation of the {name} runtime was stopped.") from None
                 progress(Progress(0.0, "Waiting for another installation of the same runtime"))
                 time.sleep(process.POLL_S)
         yield
@@ -266,17 +333,18 @@ def _alone(device: Device, progress: Callable[[Progress], None], cancelled: Call
         os.close(handle)
 
 
-def _remove_leftovers(device: Device) -> None:
-    for pattern in (f".building-{device}-*", f".old-{device}-*"):
+def _remove_leftovers(name: str) -> None:
+    # As long as tempfile's endings are: a runtime's name may begin another's.
+    for pattern in (f".building-{name}-????????", f".old-{name}-????????"):
         for path in find.folder().glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _move(building: Path, target: Path, device: Device) -> None:
+def _move(building: Path, target: Path, name: str) -> None:
     """Put the finished folder in place; a former runtime stands aside until the new one is there."""
     old: Path | None = None
     if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".old-{device}-", dir=target.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".old-{name}-", dir=target.parent))
         target.rename(old / "runtime")
     building.rename(target)
     if old is not None:
@@ -294,14 +362,14 @@ def _move_inside(root: Path, target: Path) -> None:
             path.write_bytes(data.replace(before, after))
 
 
-def _of_system(error: OSError, device: Device) -> str:
+def _of_system(error: OSError, name: str) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"The {device} runtime was not installed, because the disk is full; free some space, or set "
+            f"The {name} runtime was not installed, because the disk is full; free some space, or set "
             "GEMMA_TUI_DATA_DIR to a folder on a larger disk."
         )
     return (
-        f"The {device} runtime can't be installed under {find.folder()} ({error.strerror}); "
+        f"The {name} runtime can't be installed under {find.folder()} ({error.strerror}); "
         "make that folder writable, or set GEMMA_TUI_DATA_DIR to another."
     )
 

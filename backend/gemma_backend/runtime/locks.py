@@ -4,6 +4,9 @@ A lock is a text file in the assets, made by `packaging/locks/make.py`: lines `#
 `name==version sha256 bytes` for each package. Two forms are for PyTorch's CPU builds, which are not on PyPI: a digest
 `-` stands where none is known (the version and the index's own digest are checked then), and a line that starts with
 `? ` is what to take if the build before it can't be had. Locks name no places.
+
+CUDA has a lock for more than one vLLM, whose version is then part of the file's name; without a version the newest is
+meant. What each lock was really run on stands in `run-on.toml` beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import platform
 import re
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,7 +25,10 @@ from gemma_backend.types import EngineError, UsageError
 
 Device = Literal["cpu", "cuda", "quantize"]
 DEVICES: tuple[Device, ...] = get_args(Device)
-_FILE = re.compile(r"(?P<device>[a-z]+)-(?P<machine>\w+)-py(?P<python>\d+\.\d+)\.txt")
+MACHINES = ("x86_64", "aarch64")
+_FILE = re.compile(
+    r"(?P<device>[a-z]+)(?:-(?P<version>\d[\w.]*))?-(?P<machine>x86_64|aarch64)-py(?P<python>\d+\.\d+)\.txt"
+)
 _LINE = re.compile(r"(?P<second>\? )?(?P<name>[a-z0-9-]+)==(?P<version>\S+) (?P<sha256>[0-9a-f]{64}|-) (?P<size>\d+)")
 
 
@@ -45,7 +52,8 @@ class Package:
 class Lock:
     """All packages of a runtime; `torch_builds` are PyTorch's CPU builds, `instead` what replaces those that are amiss.
 
-    Sizes are in bytes: of all wheels, and of what they unpack to. `digest` identifies the lock's contents.
+    Sizes are in bytes: of all wheels, and of what they unpack to. `glibc` is the oldest C library that all wheels run
+    with, `digest` identifies the lock's contents.
     """
 
     device: Device
@@ -57,6 +65,7 @@ class Lock:
     download_bytes: int
     disk_bytes: int
     digest: str
+    glibc: str = ""
 
     @property
     def main(self) -> Package:
@@ -102,6 +111,7 @@ def parse(text: str) -> Lock:
         download_bytes=int(head["download-bytes"]),
         disk_bytes=int(head["disk-bytes"]),
         digest=hashlib.sha256(text.encode()).hexdigest(),
+        glibc=head.get("glibc", ""),
     )
 
 
@@ -115,24 +125,47 @@ def machine() -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
 
 
-def pythons(device: Device, where: Path | None = None) -> tuple[str, ...]:
-    """Python versions (`3.11`) that `device` is locked for on this machine's architecture, oldest first."""
-    found = [_FILE.fullmatch(path.name) for path in (where or folder()).glob(f"{device}-*.txt")]
-    versions = [match["python"] for match in found if match and match["machine"] == machine()]
-    return tuple(sorted(versions, key=lambda version: [int(part) for part in version.split(".")]))
+def newest(device: Device, where: Path | None = None, on: str | None = None) -> str:
+    """Version in the name of the newest lock of `device` for the architecture `on`; "" where names carry none."""
+    found = {file["version"] or "" for file in _files(device, where, on)}
+    return max(found, key=_numbers, default="")
 
 
-def load(device: Device, python: str, where: Path | None = None) -> Lock:
-    """The lock of `device` for this machine and Python `python` (`3.11`).
+def versions(device: Device, where: Path | None = None, on: str | None = None) -> tuple[str, ...]:
+    """vLLM's versions that there are locks of `device` for on the architecture `on`, the newest first."""
+    names = {file["version"] or "" for file in _files(device, where, on)}
+    found = {name for name in names if name}
+    if "" in names:
+        found.add(load(device, pythons(device, where, on, "")[0], where, on=on, version="").main.version)
+    return tuple(sorted(found, key=_numbers, reverse=True))
+
+
+def pythons(
+    device: Device, where: Path | None = None, on: str | None = None, version: str | None = None
+) -> tuple[str, ...]:
+    """Python versions (`3.11`) that `device` is locked for on the architecture `on` (default: this one), oldest first.
+
+    `version` is that of the lock's name; the newest without one.
+    """
+    wanted = newest(device, where, on) if version is None else version
+    found = {file["python"] for file in _files(device, where, on) if (file["version"] or "") == wanted}
+    return tuple(sorted(found, key=_numbers))
+
+
+def load(
+    device: Device, python: str, where: Path | None = None, *, on: str | None = None, version: str | None = None
+) -> Lock:
+    """The lock of `device` for the architecture `on` (default: this one) and Python `python` (`3.11`).
 
     EngineError names the Pythons there are locks for, or says that there are none for this machine.
     """
     if device not in DEVICES:
         raise UsageError(f"There is no runtime {device!r}; the runtimes are {', '.join(DEVICES)}.")
-    there = pythons(device, where)
-    if not sys.platform.startswith("linux") or not there:
+    wanted = newest(device, where, on) if version is None else version
+    there = pythons(device, where, on, wanted)
+    if not there or (on is None and not sys.platform.startswith("linux")):
         raise EngineError(
-            f"The {device} runtime can't be installed on {platform.system()} {machine()}; "
+            f"The {device} runtime can't be installed on {platform.system()} {on or machine()}; "
             "attach to an engine elsewhere with --url."
         )
     if python not in there:
@@ -140,4 +173,23 @@ def load(device: Device, python: str, where: Path | None = None) -> Lock:
             f"The {device} runtime can't be installed with Python {python}; "
             f"install one of Python {', '.join(there)} and put it on PATH."
         )
-    return parse((where or folder()).joinpath(f"{device}-{machine()}-py{python}.txt").read_text())
+    name = f"{device}-{wanted}" if wanted else device
+    return parse((where or folder()).joinpath(f"{name}-{on or machine()}-py{python}.txt").read_text())
+
+
+def run_on(device: Device, version: str, on: str | None = None, where: Path | None = None) -> str:
+    """What a lock of this version and architecture was really run on, in a few words; "nothing yet" by default."""
+    try:
+        told = tomllib.loads((where or folder()).joinpath("run-on.toml").read_text("utf-8"))
+        return str(told[device][version][on or machine()])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "nothing yet"
+
+
+def _files(device: Device, where: Path | None, on: str | None) -> list[re.Match[str]]:
+    found = [_FILE.fullmatch(path.name) for path in (where or folder()).glob(f"{device}-*.txt")]
+    return [match for match in found if match and match["machine"] == (on or machine())]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
