@@ -8,12 +8,13 @@ import importlib
 # Verb, module, name of its part in that module ("" where the module has one verb only), one line of help.
 VERBS: dict[str, tuple[str, str, str]] = {
     "install": ("gemma_tui.cli.engine_install", "install", "install a runtime: vLLM with everything it needs"),
-    "list": ("gemma_tui.cli.engine_install", "list", "list the runtimes that were found"),
+    "list": ("gemma_tui.cli.engine_list", "list", "list the runtimes that were found"),
+    "remove": ("gemma_tui.cli.engine_list", "remove", "remove a runtime that was installed here"),
     "explain": ("gemma_tui.cli.engine_explain", "", "say what a vLLM log shows: phases, times and why it failed"),
     "start": ("gemma_tui.cli.engine_run", "start", "start an engine that stays when this command ends"),
     "status": ("gemma_tui.cli.engine_run", "status", "list running engines"),
     "stop": ("gemma_tui.cli.engine_run", "stop", "stop running engines and everything that belongs to them"),
-    "command": ("gemma_tui.cli.engine_run", "command", "print the command line and environment of a profile"),
+    "command": ("gemma_tui.cli.engine_command", "", "print the command line and environment of a profile"),
 }
 
 

@@ -1,4 +1,4 @@
-"""`gemma-tui engine start|status|stop|command`: engines that stay, and what runs now."""
+"""`gemma-tui engine start|status|stop`: engines that stay, and what runs now."""
 
 from __future__ import annotations
 
@@ -27,14 +27,6 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
 def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `engine stop`."""
     parser.add_argument("id", nargs="*", metavar="ID", help="engines to stop, by id or profile (default: all)")
-
-
-def add_command_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `engine command`."""
-    parser.add_argument("--profile", metavar="P", help="profile to serve (default: by the machine)")
-    parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
-    parser.add_argument("--vllm", metavar="VERSION", help="write it as this vLLM release understands it")
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="port on 127.0.0.1 (default: 8000)")
 
 
 def chosen_profile(name: str | None) -> Profile:
@@ -176,53 +168,4 @@ def run_stop(args: argparse.Namespace) -> int:
         if left:
             raise EngineError(f"The engine {record.id} was stopped, but this could not be removed: {', '.join(left)}.")
         print(f"Stopped the engine of profile {record.profile} ({record.id}).")
-    return 0
-
-
-def run_command(args: argparse.Namespace) -> int:
-    """Print what would be run; pasted into a shell it starts the same engine without this program."""
-    from dataclasses import replace
-    from pathlib import Path
-    from typing import Literal
-
-    from gemma_assets import path as asset
-    from gemma_backend.checkpoint.locate import has_chat_template, locate
-    from gemma_backend.engine.command import build
-    from gemma_backend.runtime.find import find
-    from gemma_backend.runtime.found import Runtime
-    from gemma_backend.runtime.plugin import plugin_names, write_plugin_folder
-    from gemma_backend.session.planning import fitted, published
-    from gemma_backend.types import GemmaError
-
-    profile = chosen_profile(args.profile)
-    runtime = find(profile.runtime)
-    if runtime is None:
-        device: Literal["cpu", "cuda"] = "cpu" if profile.runtime == "cpu" else "cuda"
-        runtime = Runtime("python", "path", device, Path("python"), args.vllm or "", Path())
-    if args.vllm:
-        runtime = replace(runtime, version=args.vllm)
-    try:
-        checkpoint = locate(profile.checkpoint or "")
-        template = None if has_chat_template(checkpoint) else asset("templates", "transcript.jinja")
-    except GemmaError:
-        # Not downloaded yet: the name then stands for it, and a base model has no template of its own.
-        checkpoint, template = Path(profile.checkpoint or ""), asset("templates", "transcript.jinja")
-    try:
-        profile, words = fitted(profile, runtime, checkpoint)
-    except GemmaError as error:
-        profile, words = published(profile)[0], str(error)
-    if words:
-        print(words, file=sys.stderr)
-    needs_plugin = runtime.device == "cpu" or profile.per_layer_table == "host"
-    plugin, names = (write_plugin_folder(), plugin_names()) if needs_plugin else (None, ())
-    command = build(
-        profile,
-        runtime,
-        checkpoint,
-        port=args.port,
-        plugin=plugin,
-        plugin_names=names,
-        chat_template=template,
-    )
-    print(command.shell())
     return 0

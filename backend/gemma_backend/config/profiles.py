@@ -51,6 +51,8 @@ class Profile(BaseModel):
     """`cpu`, `cuda`, `auto`, `path:/folder/of/an/environment`, or `container:IMAGE` (docker or podman)."""
     flags: dict[str, str | int | float | bool] = {}
     """vLLM's long options without the dashes; `true` stands for an option without a value."""
+    published: dict[str, str | int | float | bool] = {}
+    """The model card's own options, which are taken where a machine's memory is not known; `flags` without these."""
     environment: dict[str, str] = {}
     """Variables for the engine's process."""
     gpu: int | None = Field(default=None, ge=0)

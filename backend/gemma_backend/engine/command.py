@@ -36,11 +36,13 @@ class EngineCommand:
 
     argv: tuple[str, ...]
     env: dict[str, str]
+    folders: tuple[Path, ...] = ()
 
     def shell(self) -> str:
-        """The command for a POSIX shell, the key left out."""
+        """The command for a POSIX shell, the key left out; folders that have to be there are made before."""
         words = [f"{name}={shlex.quote(value)}" for name, value in self.env.items() if name != "VLLM_API_KEY"]
-        return " ".join([*words, shlex.join(self.argv)])
+        line = " ".join([*words, shlex.join(self.argv)])
+        return f"mkdir -p {shlex.join(map(str, self.folders))} && {line}" if self.folders else line
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
@@ -130,7 +132,9 @@ def _flag(name: str, value: Value) -> list[str]:
         return [f"--{name}"]
     if value is False:
         return [f"--no-{name}"]
-    return [f"--{name}", str(value)]
+    # As the published lines write it: 0.30.
+    text = f"{value:.2f}" if isinstance(value, float) and value == round(value, 2) else str(value)
+    return [f"--{name}", text]
 
 
 def has(name: str, known: Flags | None, by_version: bool) -> bool:

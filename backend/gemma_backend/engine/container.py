@@ -30,17 +30,15 @@ WATCH = "GEMMA_TUI_KEEPER_LOCK"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one engine's container finds things; paths are the same inside and outside.
+    """What a container is given of this machine; paths are the same inside and outside.
 
-    `folder` is the engine's own and `caches` its compile caches, both writable; `read` is everything it only reads.
+    `write` and `read` are folders and files that are mounted, `user` and `group` whom it runs as.
     """
 
-    engine_id: str
-    home: str
-    folder: Path
-    caches: Path
+    write: tuple[Path, ...]
     read: tuple[Path, ...]
-    user: tuple[int, int]
+    user: int
+    group: int
 
 
 def name_of(engine_id: str) -> str:
@@ -75,9 +73,10 @@ def prepare(
     caches: Path,
     read: tuple[Path, ...],
 ) -> EngineCommand:
-    """`wrap` for an engine that is about to start: its variables are written down, its tool is noted.
+    """The command that runs `command` in a container named after the engine, for a start that is about to follow.
 
-    `read` is what it only reads, besides the file that tells it of its keeper's death.
+    Its variables are written to a file in the engine's `folder`, so that no key stands in a command line, and its tool
+    is noted. `folder` and `caches` are its to write, `read` is what it only reads.
     """
     image = runtime.image
     assert image is not None
@@ -85,36 +84,44 @@ def prepare(
     write_secret(folder / "env", env_file(env))
     (caches / "home").mkdir(mode=0o700, exist_ok=True)
     note_tool(records.container_notes(), image.tool)
-    place = Place(engine_id, home(), folder, caches, outermost(read), (os.getuid(), os.getgid()))
+    place = Place((folder, caches), outermost(read), os.getuid(), os.getgid())
     network = "none" if "--uds" in command.argv else "host"
-    return wrap(command, image, options, place, network=network, gpu=runtime.device != "cpu")
+    words = [image.tool, "run", "--name", name_of(engine_id), "--pull", "never"]
+    words += ["--label", f"{LABEL}={engine_id}", "--label", f"{HOME_LABEL}={home()}"]
+    words += [*shared(image, options, place, network, gpu=runtime.device != "cpu"), "--workdir", str(folder)]
+    words += ["--env-file", str(folder / "env"), *options.arguments]
+    return EngineCommand((*words, *entry(image), *command.argv[1:]), {})
 
 
-def wrap(
-    command: EngineCommand, image: Image, options: ContainerOptions, place: Place, *, network: str, gpu: bool
+def for_a_shell(
+    command: EngineCommand,
+    runtime: Runtime,
+    options: ContainerOptions,
+    checkpoint: Path | None,
+    plugin: Path | None,
+    template: Path | None,
 ) -> EngineCommand:
-    """The command that runs `command` in a container; its variables come from a file in the engine's folder.
+    """`command` in a container for a person's shell: removed at its end, its variables in the line, without the key.
 
-    `network` is `none` for an engine on a socket and `host` for one on a port.
+    Without `checkpoint`, a folder, the model hub's cache is mounted instead, to be filled.
     """
-    words = [image.tool, "run", "--name", name_of(place.engine_id)]
-    words += ["--label", f"{LABEL}={place.engine_id}", "--label", f"{HOME_LABEL}={place.home}"]
-    words += [*_shared(image, options, place, network, gpu), "--env-file", str(place.folder / "env")]
-    return EngineCommand((*words, *options.arguments, *entry(image), *command.argv[1:]), {})
-
-
-def shown(
-    command: EngineCommand, image: Image, options: ContainerOptions, place: Place, *, network: str, gpu: bool
-) -> EngineCommand:
-    """The same for a person's shell: removed at its end, its variables in the line, the key left out."""
-    words = [image.tool, "run", "--rm", *_shared(image, options, place, network, gpu)]
-    for name, value in command.env.items():
+    image = runtime.image
+    assert image is not None
+    hub = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    caches = Path(os.environ.get("VLLM_CACHE_ROOT") or "~/.cache/vllm").expanduser()
+    read = [*(folders_of(checkpoint) if checkpoint else ()), *(one for one in (plugin, template) if one is not None)]
+    place = Place((caches,) if checkpoint else (caches, hub), outermost(read), os.getuid(), os.getgid())
+    env = environment(command, {}, caches) | ({} if checkpoint else {"HF_HOME": str(hub)})
+    words = [image.tool, "run", "--rm", *shared(image, options, place, "host", gpu=runtime.device != "cpu")]
+    for name, value in env.items():
         words += ["--env", f"{name}={value}"] if name != KEY else []
-    return EngineCommand((*words, *options.arguments, *entry(image), *command.argv[1:]), {})
+    folders = tuple(Path(env["HOME"]) if path == caches else path for path in place.write)
+    return EngineCommand((*words, *options.arguments, *entry(image), *command.argv[1:]), {}, folders)
 
 
-def _shared(image: Image, options: ContainerOptions, place: Place, network: str, gpu: bool) -> list[str]:
-    words = ["--pull", "never", "--network", network, "--ipc", options.ipc]
+def shared(image: Image, options: ContainerOptions, place: Place, network: str, *, gpu: bool) -> list[str]:
+    """Options of every `run`: `network` is `none` for an engine on a socket and `host` for one on a port."""
+    words = ["--network", network, "--ipc", options.ipc]
     if options.ipc == "private":
         words += ["--shm-size", options.shm_size]
     if not image.podman:
@@ -122,14 +129,13 @@ def _shared(image: Image, options: ContainerOptions, place: Place, network: str,
         words.append("--init")
     if not image.rootless:
         # Else the socket and the caches would belong to root, and neither could be used or removed.
-        words += ["--user", f"{place.user[0]}:{place.user[1]}"]
+        words += ["--user", f"{place.user}:{place.group}"]
     if gpu and options.gpus:
         if image.podman:
             words += ["--device", f"nvidia.com/gpu={options.gpus}", "--security-opt", "label=disable"]
         else:
             words += ["--gpus", options.gpus]
-    words += ["--workdir", str(place.folder)]
-    for path in (place.folder, place.caches):
+    for path in place.write:
         words += ["--mount", _mount(path, read_only=False)]
     for path in place.read:
         words += ["--mount", _mount(path, read_only=True)]

@@ -85,6 +85,21 @@ def find(wanted: str) -> Runtime | None:
     return next((runtime for runtime in _on_this_machine() if runtime.device == wanted), None)
 
 
+def removable(name: str) -> Runtime:
+    """The managed runtime called `name`; UsageError for any other, since only these are this program's to remove."""
+    there = all_managed()
+    found = next((one for one in there if one.name == name), None)
+    if found is not None:
+        return found
+    if is_image(name):
+        tool = "podman" if name.startswith("podman:") else "docker"
+        raise UsageError(f"An image is removed with its own tool: {tool} image rm {name.partition(':')[2]}")
+    names = ", ".join(one.name for one in there) or "none"
+    raise UsageError(
+        f"There is no managed runtime {name!r}; there are: {names}. What gemma-tui did not install, it does not remove."
+    )
+
+
 def list_runtimes() -> list[Runtime]:
     """Every runtime that can be seen: managed ones first, then a `vllm` on PATH and this program's own environment."""
     return all_managed() + _on_this_machine()
@@ -159,19 +174,33 @@ def _of_python(python: Path, name: str) -> Runtime | None:
 
 
 def _on_this_machine() -> list[Runtime]:
-    """Installations that nobody told us of: a `vllm` command on PATH, and vLLM beside this program."""
+    """Installations that nobody told us of: a `vllm` command on PATH, and environments of this user that hold vLLM."""
     candidates: list[tuple[str, Path]] = []
     command = shutil.which("vllm")
     if command is not None:
         python = _python_of(Path(command))
         if python is not None:
             candidates.append(("vllm on PATH", python))
-    own = Path(sys.prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages", "vllm")
-    if own.is_dir():
-        candidates.append(("beside gemma-tui", Path(sys.executable)))
+    for name, environment in _environments():
+        # Looked at before any Python is run: most environments hold no vLLM.
+        if next(environment.glob("lib/python3*/site-packages/vllm/__init__.py"), None) is not None:
+            python = _python_of(environment)
+            candidates += [(name, python)] if python is not None else []
     seen: dict[Path, Runtime] = {}
     for name, python in candidates:
-        runtime = _of_python(python, name)
-        if runtime is not None:
-            seen.setdefault(runtime.path, runtime)
+        if python.parent.parent not in seen and (runtime := _of_python(python, name)) is not None:
+            seen[runtime.path] = runtime
     return list(seen.values())
+
+
+def _environments() -> list[tuple[str, Path]]:
+    """Environments that programs keep in known places, by the name that finds them again, the active ones first."""
+    active = [os.environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX")]
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    places = [*map(Path, active), data / "uv" / "tools" / "vllm", data / "pipx" / "venvs" / "vllm"]
+    try:
+        # Every conda writes the environments that it makes into this list.
+        places += map(Path, Path("~/.conda/environments.txt").expanduser().read_text("utf-8").split("\n"))
+    except (OSError, RuntimeError, UnicodeDecodeError):
+        pass
+    return [("beside gemma-tui", Path(sys.prefix)), *((f"path:{one}", one) for one in places if one.is_absolute())]

@@ -46,6 +46,7 @@ ALWAYS = frozenset(
         "tokenizer",
         "load-format",
         "seed",
+        "structured-outputs-config",
     }
 )
 # Read under another name by the command builder, where a release has no such option.

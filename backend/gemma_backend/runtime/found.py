@@ -63,7 +63,7 @@ def versions(python: Path) -> dict[str, str]:
     """Versions of Python and of the packages that matter in the environment of `python`, {} if it can't be run."""
     try:
         done = subprocess.run(
-            [str(python), "-I", "-c", ASK], capture_output=True, text=True, timeout=30, check=True, cwd="/"
+            [str(python), "-I", "-B", "-c", ASK], capture_output=True, text=True, timeout=30, check=True, cwd="/"
         )
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):

@@ -22,6 +22,7 @@ HOST_PROCESSES = 3 * GIB
 # vLLM keeps these on small steps whatever their memory: A100 by name, GB10 by capability (engine/arg_utils.py).
 SMALL_STEPS = ("A100",)
 GB10 = (12, 1)
+PUBLISHED_WHY = "No GPU tells here how much memory is free, so the published options are taken."
 # vLLM knows `auto` itself for these.
 _OWN_AUTO = ("dtype", "kv-cache-dtype", "load-format", "tokenizer-mode")
 
@@ -111,14 +112,22 @@ def _laid_over(profile: Profile, plan: Plan) -> tuple[Profile, str]:
 
 
 def published(profile: Profile) -> tuple[Profile, str]:
-    """`profile` with the published share and the checkpoint's own context, where no memory can be read, and why."""
+    """`profile` with its published options where no memory can be read, and why.
+
+    One without any gets the published share and the checkpoint's own context.
+    """
+    if profile.published:
+        return profile.model_copy(update={"flags": {**profile.published, **_without_media(profile)}}), PUBLISHED_WHY
     flags = {name: value for name, value in profile.flags.items() if value != "auto" or name in _OWN_AUTO}
     if profile.flags.get("gpu-memory-utilization") == "auto":
         flags["gpu-memory-utilization"] = 0.30
-    if profile.media == "off":
-        flags["language-model-only"] = True
+    flags |= _without_media(profile)
     words = "The GPU does not tell how much memory is free, so the published share of 0.30 is taken."
     return profile.model_copy(update={"flags": flags}), words
+
+
+def _without_media(profile: Profile) -> dict[str, bool]:
+    return {"language-model-only": True} if profile.media == "off" else {}
 
 
 def _spread(profile: Profile) -> bool:

@@ -40,7 +40,7 @@ def test_workstation_is_the_published_command() -> None:
         "--quantization": "modelopt",
         "--dtype": "auto",
         "--kv-cache-dtype": "fp8",
-        "--gpu-memory-utilization": "0.3",
+        "--gpu-memory-utilization": "0.30",
         "--max-model-len": "131072",
         "--host": "127.0.0.1",
         "--port": "8000",

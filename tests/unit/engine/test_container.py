@@ -79,8 +79,9 @@ async def test_it_serves_with_the_same_phases_and_leaves_nothing(
     assert endpoint.socket is not None and engine.log is not None
     assert service.names() == [container.name_of(engine._id)]
     # The process on record is the one in the container, not the command that shows its output.
-    await until(lambda: record_of(engine).engine is not None and engine.pid == (record_of(engine).engine or (0,))[0])
-    assert "docker_command" not in title(engine.pid or 0)
+    await until(lambda: bool(engine.pid) and "docker_command" not in title(engine.pid or 0))
+    written = record_of(engine).engine
+    assert written is not None and written[0] == engine.pid
     started = next(words for words in service.asked() if words[0] == "run" and "--name" in words)
     given = started[: started.index(IMAGE)]
     for flag, value in {
@@ -231,26 +232,35 @@ def test_a_checkpoint_of_links_is_mounted_with_what_it_leads_to(tmp_path: Path) 
 
 
 def test_podman_and_rootless_are_spoken_to_in_their_own_words() -> None:
-    place = container.Place("1", "h", Path("/run/e"), Path("/caches"), (Path('/a,"b'),), (1000, 1000))
-    command = EngineCommand(("python3", "-m", "server", "--uds", "/run/e/api.sock"), {"A": "b c", "VLLM_API_KEY": "k"})
+    place = container.Place((Path("/caches"),), (Path('/a,"b'),), 1000, 1000)
 
     def words(image: Image, options: ContainerOptions, *, gpu: bool = True) -> list[str]:
-        return list(container.wrap(command, image, options, place, network="none", gpu=gpu).argv)
+        return container.shared(image, options, place, "none", gpu=gpu)
 
     rootless = words(Image("/usr/bin/podman", "i", rootless=True), ContainerOptions())
     assert rootless[rootless.index("--device") + 1] == "nvidia.com/gpu=all"
     assert "--gpus" not in rootless and "--user" not in rootless and "--init" not in rootless
     assert 'type=bind,"source=/a,""b","target=/a,""b",readonly' in rootless
-    assert rootless[-4:] == ["-m", "server", "--uds", "/run/e/api.sock"]
-    host = words(Image("docker", "i"), ContainerOptions(ipc="host", arguments=("--cpus", "2")), gpu=False)
+    host = words(Image("docker", "i"), ContainerOptions(ipc="host"), gpu=False)
     assert host[host.index("--ipc") + 1] == "host" and "--shm-size" not in host and "--gpus" not in host
-    assert host[host.index("--cpus") : host.index("i")] == ["--cpus", "2", "--entrypoint", "python3"]
-    kept = words(Image("docker", "nvcr.io/nvidia/vllm:26.10-py3", wrapped=True), ContainerOptions())
-    assert "--entrypoint" not in kept and kept[kept.index("nvcr.io/nvidia/vllm:26.10-py3") + 1] == "python3"
-    shown = container.shown(command, Image("docker", "i"), ContainerOptions(), place, network="none", gpu=True)
-    assert "--rm" in shown.argv and "A=b c" in shown.argv and not any("VLLM_API_KEY" in word for word in shown.argv)
     with pytest.raises(EngineError, match="more than one line"):
         container.env_file({"A": "b\nc"})
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_line_for_a_shell_needs_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    command = EngineCommand(("python3", "-m", "server", "--model", "a/b"), {"A": "b c", "VLLM_API_KEY": "k-e-y"})
+    image = Image("docker", "nvcr.io/nvidia/vllm:26.10-py3", wrapped=wrapped)
+    runtime = Runtime("docker:x", "container", "cuda", Path("python3"), "0.31.0", Path("x"), image)
+    options = ContainerOptions(arguments=("--cpus", "2"))
+    argv = container.for_a_shell(command, runtime, options, None, None, None).argv
+    assert argv[:3] == ("docker", "run", "--rm") and "A=b c" in argv and "k-e-y" not in " ".join(argv)
+    assert f"type=bind,source={tmp_path}/hub,target={tmp_path}/hub" in argv
+    end = ("--cpus", "2", image.name, "python3") if wrapped else ("--cpus", "2", "--entrypoint", "python3", image.name)
+    assert argv[-len(end) - 4 :] == (*end, *command.argv[1:])
 
 
 OWNER = """
