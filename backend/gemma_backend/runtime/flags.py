@@ -37,6 +37,7 @@ ALWAYS = frozenset(
         "quantization",
         "dtype",
         "kv-cache-dtype",
+        "kv-cache-memory-bytes",
         "gpu-memory-utilization",
         "max-model-len",
         "max-num-seqs",
