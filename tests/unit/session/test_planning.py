@@ -101,6 +101,11 @@ def test_where_no_memory_is_known_the_published_share_is_taken(
     machine(monkeypatch)
     profile, words = fitted(load_profile("workstation"), CUDA, checkpoint)
     assert profile.flags["gpu-memory-utilization"] == 0.30
+    assert profile.flags["max-model-len"] == 131072
+    # A profile without published options leaves the context to the checkpoint.
+    assert "published options" in words
+    profile, words = fitted(load_profile("small-gpu"), CUDA, checkpoint)
+    assert profile.flags["gpu-memory-utilization"] == 0.30
     assert "max-model-len" not in profile.flags
     assert profile.flags["dtype"] == "auto"
     assert "0.30" in words
