@@ -34,8 +34,7 @@ async def studio(real_endpoint: Endpoint) -> AsyncIterator[Studio]:
     session = Session.for_endpoint(real_endpoint, None, Settings())
     await session.start()
     await session.wait_ready()
-    studio = Studio(GREEDY)
-    studio.session = session
+    studio = Studio(GREEDY, lambda: session)
     declined: list[Declined] = []
     studio.on_declined = declined.append
     yield studio
@@ -67,7 +66,7 @@ async def test_every_generated_token_has_its_probability_and_its_rivals(studio: 
 async def test_alternatives_differ_and_each_stands_by_itself(studio: Studio) -> None:
     studio.controls = Controls(temperature=1.0, seed=3, max_tokens=16, alternatives=3, logprobs=2)
     studio.document.load("Once upon a time")
-    assert isinstance(await studio.branch(lambda index: None), Finished)
+    assert isinstance(await studio.branch(studio.begin_choices(), lambda index: None), Finished)
     assert studio.choices is not None
     texts = [choice.text for choice in studio.choices.choices]
     assert len(set(texts)) == 3

@@ -24,7 +24,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 class Controls(BaseModel):
     """How a raw text is continued; a control left out leaves the server's default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The texts under the fields are what the screen says of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     """Longest continuation in tokens; without it 512."""

@@ -39,6 +39,13 @@ class ChatSettings(Section):
     """Seconds without a byte from the server after which a reply counts as broken off."""
 
 
+class CompletionSettings(Section):
+    """How the completion studio begins."""
+
+    preset: str | None = None
+    """Preset to begin with; without one what `chat` says, and the server's defaults."""
+
+
 class UiSettings(Section):
     """How the screen looks and behaves."""
 
@@ -69,6 +76,7 @@ class Settings(Section):
     without_gpu: Literal["pocket", "cpu"] = "pocket"
     """What `auto` starts where no GPU fits: the pocket checkpoint, or `cpu`, the full model on the CPU."""
     chat: ChatSettings = ChatSettings()
+    completion: CompletionSettings = CompletionSettings()
     ui: UiSettings = UiSettings()
     history: HistorySettings = HistorySettings()
     profiles: dict[str, dict[str, Any]] = {}

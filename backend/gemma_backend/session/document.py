@@ -185,6 +185,18 @@ class CompletionDocument:
             self._do("accept", span.end, span.end, "", None)
         return True
 
+    def accept_part(self, until: int) -> None:
+        """Keep what was offered before `until`, leaving the rest of it offered."""
+        span = self.offered
+        if span is not None and not self.growing and span.start < until:
+            step = Step("accept", span.start, "", "", (self._spans, ()), (self._marks, self._marks), open=False)
+            self._push(step)
+            end = min(until, span.end)
+            kept = replaced(self._spans, span.start, end, end - span.start, "generated")
+            self._spans = kept
+            step.spans = (step.spans[0], kept)
+            self.changed(Change(span.start, 0, 0))
+
     def reject(self, since: int | None = None) -> bool:
         """Drop what was offered, or only that from `since` on; whether there was something to decide on."""
         span = self.offered

@@ -59,11 +59,16 @@ class Choices:
 class Studio:
     """What a person does in the studio; one thing at a time, each told by `on_declined` where the server lacks it.
 
-    `measure` sees every reply on its way.
+    `session` says what it is done with, None as long as nothing is open. `measure` sees every reply on its way.
     """
 
-    def __init__(self, controls: Controls | None = None, measure: Watch = lambda events: events) -> None:
-        self.session: Session | None = None
+    def __init__(
+        self,
+        controls: Controls | None = None,
+        session: Callable[[], Session | None] = lambda: None,
+        measure: Watch = lambda events: events,
+    ) -> None:
+        self._session = session
         self.document = CompletionDocument()
         self.controls = controls or Controls()
         self.choices: Choices | None = None
@@ -71,6 +76,11 @@ class Studio:
         self.number: int | None = None
         """The document's number in the history, once it was saved."""
         self._measure = measure
+
+    @property
+    def session(self) -> Session | None:
+        """The engine or endpoint that it is done with."""
+        return self._session()
 
     # -- what can be done here
 
@@ -129,11 +139,15 @@ class Studio:
             document.finish()
         return last
 
-    async def branch(self, changed: Callable[[int], None]) -> Finished | Failed:
-        """Write several continuations of the document, none of them into it; `changed` gets the number of each."""
-        count = self.controls.alternatives
-        base = self.document.text
-        choices = self.choices = Choices(base, [Choice() for _ in range(count)])
+    def begin_choices(self) -> Choices:
+        """Make room for several continuations of the document; raises BadInput for an empty one."""
+        self._continuation(self.controls.alternatives)
+        self.choices = Choices(self.document.text, [Choice() for _ in range(self.controls.alternatives)])
+        return self.choices
+
+    async def branch(self, choices: Choices, changed: Callable[[int], None]) -> Finished | Failed:
+        """Write the continuations, none of them into the document; `changed` gets the number of each that grew."""
+        base, count = choices.base, len(choices.choices)
         aligners = [Aligner(len(base)) for _ in range(count)]
         last: Finished | Failed = Failed("The reply ended without a word from the server.")
         try:
@@ -159,16 +173,26 @@ class Studio:
                 changed(index)
         return last
 
+    def still_fits(self) -> bool:
+        """Whether the continuations are of the text that is there now."""
+        found = self.choices
+        if found is None or self.document.growing:
+            return False
+        taken = found.choices[found.taken].text if found.taken is not None else ""
+        return self.document.text in (found.base, found.base + taken)
+
+    def back_to_base(self) -> None:
+        """Take the continuation that was taken out of the document again."""
+        if self.choices is not None and self.still_fits() and self.document.text != self.choices.base:
+            self.document.cut(len(self.choices.base))
+
     def take(self, index: int) -> bool:
         """Put one of the continuations into the document, in place of one taken before; False where that cannot be.
 
         It cannot once the document was changed otherwise.
         """
         found = self.choices
-        if found is None or not 0 <= index < len(found.choices):
-            return False
-        standing = found.base + (found.choices[found.taken].text if found.taken is not None else "")
-        if self.document.text not in (standing, found.base) or self.document.growing:
+        if found is None or not 0 <= index < len(found.choices) or not self.still_fits():
             return False
         choice = found.choices[index]
         self.document.offer(len(found.base), choice.text, choice.tokens)

@@ -32,8 +32,7 @@ async def studio_on(server: CompletionServer, text: str = "", **controls: object
     session = Session.for_endpoint(parse_url(server.url), None, Settings())
     await session.start()
     await session.wait_ready()
-    studio = Studio(Controls(**controls))  # type: ignore[arg-type]
-    studio.session = session
+    studio = Studio(Controls(**controls), lambda: session)  # type: ignore[arg-type]
     studio.document.load(text)
     try:
         yield studio
@@ -83,7 +82,7 @@ async def test_another_token_is_chosen_and_the_text_goes_on_from_there() -> None
 async def test_alternatives_stand_side_by_side_and_one_takes_the_place_of_another() -> None:
     async with CompletionServer() as server, studio_on(server, "a", alternatives=3) as studio:
         seen: set[int] = set()
-        assert isinstance(await studio.branch(seen.add), Finished)
+        assert isinstance(await studio.branch(studio.begin_choices(), seen.add), Finished)
         assert studio.document.text == "a"
         assert studio.choices is not None
         assert [choice.text for choice in studio.choices.choices] == server.texts[:3]
@@ -107,7 +106,7 @@ async def test_alternatives_come_from_a_server_that_has_none_and_that_is_told(di
     async with CompletionServer(dialect=dialect) as server, studio_on(server, "a", seed=0) as studio:
         told: list[str] = []
         studio.on_declined = lambda declined: told.append(declined.option)
-        await studio.branch(lambda index: None)
+        await studio.branch(studio.begin_choices(), lambda index: None)
         assert studio.choices is not None
         assert [choice.text for choice in studio.choices.choices] == server.texts[:3]
         assert "n" in told
@@ -188,8 +187,7 @@ async def test_a_reply_that_breaks_off_leaves_what_came_and_can_be_taken_back() 
     async with OpenAIServer(reply=Reply(" one two three", fault="cut", after=2)) as server:
         session = Session.for_endpoint(parse_url(server.url), None, Settings())
         await session.start()
-        studio = Studio()
-        studio.session = session
+        studio = Studio(session=lambda: session)
         studio.document.load("a")
         assert isinstance(await studio.go_on(), Failed)
         assert studio.document.text == "a one two"
