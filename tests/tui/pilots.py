@@ -7,6 +7,7 @@ from textual.pilot import Pilot
 
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Wanted
+from gemma_tui.tui.studio.pad import StudioPad
 
 # Far above what anything here takes: a test fails by hanging, never by being slow.
 PATIENCE_SECONDS = 120
@@ -38,6 +39,12 @@ async def idle(pilot: Pilot[int]) -> None:
 def attached(url: str, **options: object) -> GemmaApp:
     """The app on an endpoint, with a dashboard that nobody feeds."""
     return GemmaApp(Wanted(url=url, **options), poll=False)  # type: ignore[arg-type]
+
+
+def pad_of(app: GemmaApp) -> StudioPad:
+    """The editor of the studio, once completion was asked for."""
+    assert app.main.studio is not None
+    return app.main.studio.pad
 
 
 def screen_rows(app: GemmaApp) -> list[str]:

@@ -9,7 +9,7 @@ from textual import events
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Opening, Wanted, open_session
 from stubs.openai_server import OpenAIServer, Reply
-from tui.pilots import attached, idle, ready, said, screen_rows, screen_text, until
+from tui.pilots import attached, idle, pad_of, ready, said, screen_rows, screen_text, until
 
 
 def prompts(server: OpenAIServer) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_control(server: Open
         await idle(pilot)
         app.main.refuse(f"a sentence with {HOSTILE}")
         await pilot.press("f2")
-        app.main.pad.put(HOSTILE)
+        pad_of(app).put(HOSTILE)
         await pilot.pause()
         in_pad = screen_text(app)
         await pilot.press("f2")

@@ -3,7 +3,7 @@
 import pytest
 
 from stubs.openai_server import OpenAIServer, Reply
-from tui.pilots import attached, idle, ready, screen_text, until
+from tui.pilots import attached, idle, pad_of, ready, screen_text, until
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,12 @@ async def test_the_prompt_is_sent_and_kept_as_it_is(server: OpenAIServer, prompt
     async with app.run_test() as pilot:
         await ready(pilot)
         await pilot.press("f2")
-        app.main.pad.put(prompt)
+        pad_of(app).put(prompt)
         await pilot.press("ctrl+g")
         await until(pilot, lambda: server.finished == 1)
         await idle(pilot)
-        assert app.main.pad.text == prompt + " time there was.\n\nThe end"
-        assert not app.main.pad.read_only
+        assert pad_of(app).text == prompt + " time there was.\n\nThe end"
+        assert not pad_of(app).read_only
     request = next(request for request in server.requests if request.path == "/v1/completions")
     assert request.json["prompt"] == prompt
 
@@ -30,7 +30,7 @@ async def test_typed_keys_make_the_prompt(server: OpenAIServer) -> None:
     async with app.run_test() as pilot:
         await ready(pilot)
         await pilot.press("f2", *"a b", "enter", "tab", "x", "space")
-        assert app.main.pad.text == "a b\n\tx "
+        assert pad_of(app).text == "a b\n\tx "
 
 
 async def test_it_can_be_stopped_edited_and_continued(server: OpenAIServer) -> None:
@@ -39,15 +39,15 @@ async def test_it_can_be_stopped_edited_and_continued(server: OpenAIServer) -> N
     async with app.run_test() as pilot:
         await ready(pilot)
         await pilot.press("f2", *"On", "ctrl+g")
-        await until(pilot, lambda: "and on" in app.main.pad.text)
+        await until(pilot, lambda: "and on" in pad_of(app).text)
         await pilot.press("x")
         await pilot.press("escape")
         await until(pilot, lambda: server.running == 0)
         await idle(pilot)
-        kept = app.main.pad.text
+        kept = pad_of(app).text
         assert "x" not in kept
         await pilot.press("x")
-        assert app.main.pad.text == kept + "x"
+        assert pad_of(app).text == kept + "x"
     assert server.aborted == 1
 
 
@@ -59,5 +59,5 @@ async def test_both_modes_keep_what_is_in_them(server: OpenAIServer) -> None:
         assert app.main.composer.text == "message"
         assert app.main.composer.has_focus
         await pilot.press("f2")
-        assert app.main.pad.text == "document"
+        assert pad_of(app).text == "document"
         assert "completion" in screen_text(app)

@@ -216,18 +216,6 @@ def test_queued_and_failed(snap_compare: Compare, size: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_completion(snap_compare: Compare, size: tuple[int, int]) -> None:
-    async def before(pilot: Pilot[int]) -> None:
-        await ready(pilot)
-        await pilot.press("f2", *"Once upon a time ", "ctrl+g")
-        await until(pilot, lambda: "7.66" in screen_text(pilot.app))  # type: ignore[arg-type]
-        await idle(pilot)
-        await feed_dashboard(pilot)
-
-    assert snap_compare(on_a_server(), terminal_size=size, run_before=before)
-
-
-@pytest.mark.parametrize("size", SIZES)
 def test_attachments(snap_compare: Compare, size: tuple[int, int], tmp_path: Path) -> None:
     picture = tmp_path / "sunset.png"
     gradient = Image.linear_gradient("L").resize((640, 400))

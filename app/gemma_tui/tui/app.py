@@ -132,6 +132,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         if screen is self.main:
             for title, text, action in _COMMANDS:
                 yield SystemCommand(title, text, partial(self.main.run_action, action))
+            yield from (SystemCommand(*command) for command in self.main.studio_commands())
 
     def on_mount(self) -> None:
         # A closed terminal or a `kill` ends the engine with the app, as quitting does.

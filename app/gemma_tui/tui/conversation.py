@@ -177,22 +177,16 @@ class Conversation:
         await self.session.cancel()
         return True
 
-    async def complete(self, prompt: str, show: Callable[[str], None]) -> Finished | Failed:
-        """Continue `prompt`, giving each piece of text to `show`; returns how it ended."""
-        assert self.session is not None
+    async def measured(self, events: AsyncGenerator[StreamEvent]) -> AsyncGenerator[StreamEvent]:
+        """Pass on the events of a reply that is no turn of the conversation, and measure it."""
         self._begin()
-        last: Finished | Failed = Failed("The reply ended without a word from the server.")
         try:
-            async with _closing(self.session.complete(prompt)) as events:
+            async with aclosing(events):
                 async for event in events:
                     self._count(event)
-                    if isinstance(event, Delta):
-                        show(event.text)
-                    elif isinstance(event, Finished | Failed):
-                        last = event
+                    yield event
         finally:
             self._end()
-        return last
 
     async def _send_all(self, session: Session) -> None:
         try:

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemma_tui.tui.screens.sheet import SheetScreen
+from gemma_tui.tui.studio.keys import STUDIO_KEYS
 
 _KEYS = (
     ("Enter", "send the message"),
@@ -24,7 +25,7 @@ _KEYS = (
     ("Backspace", "in an empty message: remove the last attachment"),
     ("Shift+Tab", "to the attachments: Left, Right, Delete"),
     ("F2, Ctrl+O", "chat or completion"),
-    ("Ctrl+G, F5", "in completion: continue the document"),
+    *STUDIO_KEYS,
     ("PgUp, PgDn", "scroll the conversation"),
     ("Ctrl+Up, Ctrl+Down", "previous and next turn"),
     ("Ctrl+End", "to the end, and follow it"),

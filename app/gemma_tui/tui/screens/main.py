@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.timer import Timer
 
-from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, Failed, Finished, LogLine
+from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, LogLine
 from gemma_tui.tui.conversation import Conversation
 from gemma_tui.tui.screens.composing import ComposingScreen
+from gemma_tui.tui.studio.opening import open_studio
 from gemma_tui.tui.talk_view import TalkView
 from gemma_tui.tui.transcript.view import Transcript
-from gemma_tui.tui.widgets.completion import CompletionPad
 from gemma_tui.tui.widgets.dashboard import Dashboard
 from gemma_tui.tui.widgets.keybar import Key, KeyBar
 from gemma_tui.tui.widgets.start_view import StartView
@@ -25,6 +26,9 @@ from gemma_tui.tui.widgets.status import StatusBar
 if TYPE_CHECKING:
     from gemma_tui.tui.app import GemmaApp
     from gemma_tui.tui.opening import Opened
+    from gemma_tui.tui.studio.pad import StudioPad
+    from gemma_tui.tui.studio.room import StudioRoom
+    from gemma_tui.tui.widgets.composer import Composer
 
 WIDE = 100
 TICK_SECONDS = 0.25
@@ -60,11 +64,11 @@ class MainScreen(ComposingScreen):
         self.mode = "chat"
         self.transcript = Transcript(id="transcript")
         self.start_view = StartView(id="start", now=now)
-        self.pad = CompletionPad(id="pad")
+        self.studio: StudioRoom | None = None
         self.status = StatusBar(id="status")
         self.keys = KeyBar(id="keys")
         self.dashboard = Dashboard(id="dashboard", under_status=True)
-        self.stage = Frame(self.transcript, self.pad, id="stage")
+        self.stage = Frame(self.transcript, id="stage")
         self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
         self._board = board
         self._ticker: Timer | None = None
@@ -93,8 +97,6 @@ class MainScreen(ComposingScreen):
     def on_mount(self) -> None:
         self.composer.border_title = "message"
         self.composer.border_subtitle = "Enter sends · Ctrl+J new line"
-        self.pad.border_title = "completion"
-        self.pad.border_subtitle = "Ctrl+G continues · Esc stops"
         self.composer.focus()
         self._ticker = self.set_interval(TICK_SECONDS, self.tick, pause=True)
         self.changed()
@@ -170,8 +172,8 @@ class MainScreen(ComposingScreen):
             keys.insert(0, Key("Esc", "Stop", "screen.stop"))
         if state == "failed" or self.conversation.unanswered:
             keys.insert(0, Key("^R", "Retry", "screen.again"))
-        if self.mode == "completion":
-            keys.append(Key("^G", "Continue", "screen.continue"))
+        if self.studio is not None and self.mode == "completion":
+            keys += self.studio.keys
         keys.append(Key("F2", "Chat" if self.mode == "completion" else "Completion", "screen.mode"))
         keys += [Key("F3", "Dashboard", "screen.board"), Key("F4", "Log", "app.log"), Key("^N", "New", "screen.new")]
         keys += [Key("^T", "Theme", "app.theme"), Key("^Q", "Quit", "app.quit")]
@@ -181,8 +183,9 @@ class MainScreen(ComposingScreen):
         """The start fills the screen until something was said; after that it is a few lines, until it is over."""
         begun = self.mode == "completion" or bool(self.transcript.document.turns)
         self.stage.display = begun
-        self.pad.display = self.mode == "completion"
-        self.transcript.display = not self.pad.display
+        self.transcript.display = self.mode == "chat"
+        if self.studio is not None:
+            self.studio.display = self.mode == "completion"
         self.start_view.set_class(begun, "-compact")
         self.start_view.display = not begun or state == "starting"
 
@@ -190,28 +193,6 @@ class MainScreen(ComposingScreen):
     async def run_key(self, message: KeyBar.Clicked) -> None:
         """Do what a clicked key does."""
         await self.run_action(message.action)
-
-    @on(CompletionPad.Continue)
-    def continue_document(self, message: CompletionPad.Continue) -> None:
-        """Continue the document, unless something else is being answered."""
-        if self.conversation.session is None or self.conversation.answering:
-            self.refuse("Wait for the engine, or for the reply that is under way; the document stays as it is.")
-            return
-        self.complete(message.prompt)
-
-    @work
-    async def complete(self, prompt: str) -> None:
-        """Continue the document in place."""
-        self.pad.begin()
-        try:
-            last = await self.conversation.complete(prompt, self.pad.append)
-        finally:
-            self.pad.finish()
-        self.changed()
-        if isinstance(last, Failed):
-            self.notice.say(last.message, "error", keys="Ctrl+G tries again, Esc closes this")
-        elif isinstance(last, Finished) and last.reason == "length":
-            self.notice.say("The limit of tokens was reached.", keys="Ctrl+G goes on, Esc closes this")
 
     # -- actions
 
@@ -222,14 +203,16 @@ class MainScreen(ComposingScreen):
         if self.mode == "chat":
             self.composer.focus()
 
-    def action_mode(self) -> None:
+    async def action_mode(self) -> None:
         """Switch between chat and completion; both keep what is in them."""
+        if self.studio is None:
+            self.studio = await open_studio(self.gemma, self)
         self.mode = "completion" if self.mode == "chat" else "chat"
         completion = self.mode == "completion"
         self.composer.display = not completion
         self.chips.display = not completion
         self.changed()
-        (self.pad if completion else self.composer).focus()
+        (self.studio.pad if completion else self.composer).focus()
 
     def action_board(self) -> None:
         """Show or hide the dashboard."""
@@ -238,14 +221,15 @@ class MainScreen(ComposingScreen):
 
     async def action_new(self) -> None:
         """Begin a new conversation, or an empty document."""
+        if self.studio is not None and self.mode == "completion":
+            await self.studio.new_document()
+            self.notice.close()
+            return
         await self.conversation.cancel()
         self.conversation.forget()
         self.transcript.clear()
         self.notice.close()
-        if self.mode == "completion":
-            self.pad.put("")
-        else:
-            self.composer.focus()
+        self.composer.focus()
         self.changed()
 
     async def action_again(self) -> None:
@@ -260,13 +244,25 @@ class MainScreen(ComposingScreen):
 
     def action_continue(self) -> None:
         """Continue the completion document."""
-        if self.mode == "completion":
-            self.pad.ask()
+        if self.studio is not None and self.mode == "completion":
+            self.studio.ask()
+
+    def studio_commands(self) -> list[tuple[str, str, Callable[[], Awaitable[object]]]]:
+        """What the palette offers in the studio: title, a few words, and what does it."""
+        if self.studio is None or self.mode != "completion":
+            return []
+        run = self.studio.run_action
+        return [(tool.title, tool.text, partial(run, tool.action)) for tool in self.studio.tools if not tool.lacking]
+
+    async def action_studio(self, action: str) -> None:
+        """Do something in the studio, from wherever the key or the click came."""
+        if self.studio is not None and self.mode == "completion":
+            await self.studio.run_action(action)
 
     def action_page(self, direction: int) -> None:
         """Scroll by a page, back or on."""
-        if self.mode == "completion":
-            (self.pad.action_cursor_page_up if direction < 0 else self.pad.action_cursor_page_down)()
+        if self.studio is not None and self.mode == "completion":
+            self.studio.pad.action_to("page up" if direction < 0 else "page down")
         elif direction < 0:
             self.transcript.action_page_up()
         else:
@@ -274,11 +270,17 @@ class MainScreen(ComposingScreen):
 
     def action_turn(self, direction: int) -> None:
         """Go to the previous or next turn."""
-        self.transcript.jump_turn(direction)
+        if self.studio is not None and self.mode == "completion":
+            self.studio.pad.go_to_span(direction)
+        else:
+            self.transcript.jump_turn(direction)
 
     def action_end(self) -> None:
         """Go to the end and follow it."""
-        self.transcript.follow_end()
+        if self.studio is not None and self.mode == "completion":
+            self.studio.pad.action_to("end")
+        else:
+            self.transcript.follow_end()
 
     def action_copy_reply(self) -> None:
         """Copy the last reply's whole text."""
@@ -287,11 +289,16 @@ class MainScreen(ComposingScreen):
             self.app.copy_to_clipboard(replies[-1].text)
             self.notice.say("Copied the last reply.", keys="Esc closes this")
 
+    @property
+    def writing(self) -> StudioPad | Composer:
+        """What is typed into in this mode."""
+        return self.studio.pad if self.studio is not None and self.mode == "completion" else self.composer
+
     # -- keys and pastes that met something without a use for them
 
     def on_key(self, event: events.Key) -> None:
         """What is typed goes to the message, wherever the focus was left by the mouse."""
-        area = self.pad if self.mode == "completion" else self.composer
+        area = self.writing
         if event.is_printable and event.character is not None and not area.has_focus and not area.read_only:
             event.stop()
             area.focus()
@@ -299,7 +306,7 @@ class MainScreen(ComposingScreen):
 
     def on_paste(self, event: events.Paste) -> None:
         """A file dropped while something else has the focus is meant for the message as well."""
-        area = self.pad if self.mode == "completion" else self.composer
+        area = self.writing
         if not area.has_focus:
             event.stop()
             area.focus()

@@ -1,0 +1,1 @@
+"""The completion studio's screen: an editor for one document, and what stands beside it."""
