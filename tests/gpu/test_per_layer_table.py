@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,41 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(1800)]
 
 # 262,144 rows of 35 x 256 BF16 numbers.
 TABLE_GIB = 262_144 * 35 * 256 * 2 / 2**30
-# Two runs of the same server differ by this much in the log probability of a token, where kernels add in another order.
 TOLERANCE = 0.05
 
 
-def test_the_rows_on_the_gpu_are_those_of_the_file(
-    checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GEMMA_TUI_STATE_DIR", str(tmp_path / "state"))
-    out = tmp_path / "rows.json"
-    path = f"{write_plugin_folder()}:{os.environ.get('PYTHONPATH', '')}"
-    environment = {**os.environ, "PYTHONPATH": path, PER_LAYER_TABLE: "host"}
-    subprocess.run([python(), str(HERE / "rows_probe.py"), checkpoint, str(out)], env=environment, check=True)
-    found = json.loads(out.read_text())
-    assert found["differ"] == 0
-    assert found["rows"] == 4096
-    assert found["pinned"]
-    assert found["device"].startswith("cuda")
+@pytest.fixture(scope="module")
+def probed(checkpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `table_probe.py` found in one engine."""
+    kept = os.environ.get("GEMMA_TUI_TEST_OUT")
+    out = Path(kept or tmp_path_factory.mktemp("table")) / "table.json"
+    if not out.exists():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GEMMA_TUI_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+            path = f"{write_plugin_folder()}:{os.environ.get('PYTHONPATH', '')}"
+        environment = {**os.environ, "PYTHONPATH": path, PER_LAYER_TABLE: "host"}
+        subprocess.run([python(), str(HERE / "table_probe.py"), checkpoint, str(out)], env=environment, check=True)
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def test_the_rows_on_the_gpu_are_those_of_the_file(probed: dict[str, Any]) -> None:
+    assert probed["differ"] == 0
+    assert probed["rows"] == 4096
+    assert probed["pinned"]
+    assert probed["device"].startswith("cuda")
+
+
+def test_log_probabilities_are_the_same_wherever_the_table_is(probed: dict[str, Any]) -> None:
+    # What one engine with an unmoved table says twice may differ already, where kernels add in another order.
+    assert probed["logprobs_gpu"]["tokens"] == 4 * 199
+    assert probed["logprobs_gpu"]["most"] <= max(TOLERANCE, 1.5 * probed["logprobs_again"]["most"])
+
+
+def test_speed_is_told_for_both_places(probed: dict[str, Any]) -> None:
+    for streams, rates in probed["speeds"].items():
+        print(f"{streams}: table in host memory {rates['host'] / rates['gpu']:.1%} of the speed of one on the GPU")
+        assert all(rate > 0 for rate in rates.values())
 
 
 def test_the_table_leaves_the_gpu_and_is_held_once(measured: Measured) -> None:
@@ -43,17 +62,6 @@ def test_the_table_leaves_the_gpu_and_is_held_once(measured: Measured) -> None:
     assert saved == pytest.approx(TABLE_GIB, rel=0.01)
     more = on_host["peaks"]["host_anonymous_mib"] - on_gpu["peaks"]["host_anonymous_mib"]
     assert more < 1.15 * TABLE_GIB * 1024
-
-
-def test_log_probabilities_agree(measured: Measured) -> None:
-    on_gpu, on_host = measured("table-on-gpu")["logprobs"], measured("table-on-host")["logprobs"]
-    apart = [
-        abs(one - other)
-        for row, other_row in zip(on_gpu, on_host, strict=True)
-        for one, other in zip(row, other_row, strict=True)
-    ]
-    assert len(apart) == 4 * 199
-    assert max(apart) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("name", "mib"), [("small-gpu", 6144), ("small-gpu-text", 4096)])
