@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gemma_backend.quantize.plan import ALSO_KEPT, EXCLUDED, Plan
+from gemma_backend.quantize.plan import ALSO_KEPT, BY, EXCLUDED, Plan
 
 TITLES = {
     "nvfp4a16": "weights in NVFP4, activations in 16 bits (W4A16)",
     "nvfp4": "weights and activations in NVFP4 (W4A4)",
 }
+
+
+EVALUATION = "## Evaluation"
 
 
 def source_licence(source: Path) -> str | None:
@@ -33,19 +36,14 @@ def model_card(plan: Plan, name: str, record: Mapping[str, Any], licence: str | 
     options, versions = record["options"], record["versions"]
     kept = ", ".join(f"`{pattern}`" for pattern in (*EXCLUDED, *options["exclude"]))
     scales = "one for each group of layers that vLLM merges" if options["fuse_scales"] else "one for each layer"
-    calibration = (
-        f"{options['samples']} samples at most, batch {options['batch_size']}, {options['seq_len']} tokens each, text "
-        f"with SHA-256 `{record['calibration']['sha256']}`"
-        if record["calibration"]
-        else "none: only weights are rounded"
-    )
-    by = {"max": "from its largest number", "mse": "by least squared error"}[options["scales"]]
+    calibration = _calibration(record["calibration"], options)
     rows = "\n".join(
         f"| {part.name} | {part.parameters:,} | {'NVFP4' if part.quantised else 'as in the source'} "
         f"| {part.before:,} | {part.after:,} |"
         for part in plan.parts
     )
     front_matter = "\n".join(front)
+    files = record["calibration"]["files"] if record["calibration"] else {}
     made_with = ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))
     return f"""---
 {front_matter}
@@ -55,12 +53,13 @@ def model_card(plan: Plan, name: str, record: Mapping[str, Any], licence: str | 
 
 Quantised from `{name}` with NVIDIA ModelOpt: {TITLES[plan.options.format]}.
 
-* **Recipe**: E2M1 numbers in groups of 16, an FP8 (E4M3) scale for each group, chosen {by}; FP32 scales: {scales}.
+* **Recipe**: E2M1 numbers in groups of 16, an FP8 (E4M3) scale for each group, that of {
+        BY[options["scales"]]
+    }; FP32 scales: {scales}.
 * **Left as they were**: {kept}; embedding tables and norms; and what ModelOpt leaves alone in other models ({
         ", ".join(f"`{pattern}`" for pattern in ALSO_KEPT)
     }).
 * **Calibration**: {calibration}.
-* **Evaluation**: not part of making it. `gemma-tui eval` compares a served checkpoint with its source.
 * **Licence**: {licence or "that of the source checkpoint"}.
 * **Made with**: {made_with}.
 
@@ -68,6 +67,11 @@ Quantised from `{name}` with NVIDIA ModelOpt: {TITLES[plan.options.format]}.
 | --- | ---: | --- | ---: | ---: |
 {rows}
 | all | | | {plan.before:,} | {plan.after:,} |
+
+{EVALUATION}
+
+Not measured yet. Serve this checkpoint and its source, and
+`gemma-tui eval --url HERE --against SOURCE --card FOLDER` compares the two and writes the table into this card.
 
 ## Serve
 
@@ -78,5 +82,25 @@ Quantised from `{name}` with NVIDIA ModelOpt: {TITLES[plan.options.format]}.
 `quantize.json` holds options, versions and the digest of the source; `quantize.py` beside it needs torch, transformers
 and nvidia-modelopt only:
 
-    python quantize.py SOURCE DESTINATION{" --calib TEXT" if record["calibration"] else ""}
+    python quantize.py SOURCE DESTINATION{"".join(f" --calib {name}" for name in files)}
 """
+
+
+def with_evaluation(card: str, text: str) -> str:
+    """`card` with `text` (Markdown) in the place of its evaluation, or at its end where it has none."""
+    before, found, after = card.partition(f"{EVALUATION}\n")
+    _, heading, rest = after.partition("\n## ")
+    if not found:
+        return f"{card.rstrip()}\n\n{EVALUATION}\n\n{text.strip()}\n"
+    return f"{before}{found}\n{text.strip()}\n{heading}{rest}"
+
+
+def _calibration(found: Mapping[str, Any] | None, options: Mapping[str, Any]) -> str:
+    if not found:
+        return "none: only weights are rounded"
+    seen = [f"{found[kind]} {kind}" for kind in ("texts", "pictures", "clips") if found.get(kind)]
+    digests = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in found["files"].items())
+    return (
+        f"{found['name']}: {', '.join(seen)}; batches of {options['batch_size']}, at most {options['seq_len']} tokens "
+        f"of each text, seed {options['seed']}; {digests}"
+    )

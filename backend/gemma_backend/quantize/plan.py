@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +10,32 @@ from typing import Literal
 
 from gemma_backend.checkpoint.gemma import unused_tensors
 from gemma_backend.checkpoint.header import Checkpoint, Tensor
+from gemma_backend.quantize.calibration import described
 from gemma_backend.types import BadInput
 
 Format = Literal["nvfp4a16", "nvfp4"]
 FORMATS: tuple[Format, ...] = ("nvfp4a16", "nvfp4")
+Scales = Literal["max", "four-over-six", "mse", "sweep", "hessian"]
+SCALES: tuple[Scales, ...] = ("max", "four-over-six", "mse", "sweep", "hessian")
+BY: dict[Scales, str] = {
+    "max": "its largest number",
+    "four-over-six": "the lesser squared error of two, which put its largest number on 6 or on 4",
+    "mse": "the least squared error of those near that of its largest number",
+    "sweep": "the least squared error of all there are",
+    "hessian": "the least error weighed by the inputs that meet it",
+}
 GROUP = 16
 # What stays as it is: the published recipe's exclusions, then the parts of other Gemma models that ModelOpt's own
 # recipe leaves alone (modelopt.torch.quantization, default_disabled_quantizers of 0.47).
 EXCLUDED = ("*vision_tower*", "*audio_tower*", "*embed_vision*", "*embed_audio*", "*lm_head*")
 ALSO_KEPT = ("*multi_modal_projector*", "*vision_model*", "*visual*", "*router*", "*proj_out.*", "*output_layer*")
-# Memory beside the weights: Python, torch and ModelOpt took 0.9 GiB (torch 2.13, ModelOpt 0.47).
-PROGRAMS = 1 << 30
-# While rounding, a layer's weights exist in BF16, in FP32 and packed, beside all those of the model.
-MEMORY_FACTOR = 1.5
+# The linear layers of the per-layer embeddings' way into each layer: 4 bits there are reported to cost much for the 1%
+# of the size that they save (exllamav3, pull request 253, on E4B).
+PER_LAYER = ("*per_layer_input_gate", "*per_layer_projection", "*per_layer_model_projection")
+# Python, torch and ModelOpt, the layer in hand and what is being copied: at most 1.1 GB (torch 2.13, ModelOpt 0.47).
+WORKING = 1_200_000_000
+# Calibration loads the whole model and runs it on a batch of text.
+CALIBRATING = 1_000_000_000
 # Tokenizer, processor, configs and the model card beside the weights.
 SMALL_FILES = 64 << 20
 
@@ -32,8 +44,9 @@ SMALL_FILES = 64 << 20
 class Options:
     """How to quantise; the defaults are the published recipe's, but with one global scale for layers that are merged.
 
-    `scales` is how a group's scale is chosen: from its largest number, or by least squared error.
-    `exclude` holds shell patterns over layer names. `calib` is a text or JSON-lines file, None for the bundled text.
+    `scales` is how a group's scale is chosen: from its largest number, or by a search for the least squared error.
+    `exclude` holds shell patterns over layer names. `calib` is a text or JSON-lines file, a data set on the hub, or
+    `bundled`; `media` adds the bundled pictures and clips where a model takes them.
     """
 
     format: Format = "nvfp4a16"
@@ -42,10 +55,16 @@ class Options:
     seq_len: int = 1024
     seed: int = 0
     exclude: tuple[str, ...] = ()
-    calib: Path | None = None
+    calib: str = "bundled"
+    media: bool = True
     fuse_scales: bool = True
-    scales: Literal["max", "mse"] = "max"
+    scales: Scales = "max"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether samples are shown to the model: for the ranges of activations, or to weigh errors by inputs."""
+        return self.format == "nvfp4" or self.scales == "hessian"
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ def plan(checkpoint: Checkpoint, options: Options) -> Plan:
         parts=parts,
         before=checkpoint.nbytes,
         after=after,
-        memory=math.ceil(checkpoint.nbytes * MEMORY_FACTOR) + PROGRAMS,
+        memory=WORKING + (checkpoint.nbytes + CALIBRATING if options.calibrates else 0),
         disk=after + SMALL_FILES,
         notes=_notes(checkpoint, options, layers),
     )
@@ -133,7 +152,11 @@ def _is_layer(tensor: Tensor) -> bool:
 
 
 def _kept(name: str, exclude: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(_stem(name), pattern) for pattern in (*EXCLUDED, *ALSO_KEPT, *exclude))
+    stem = _stem(name)
+    asked = any(fnmatch.fnmatchcase(stem, pattern) for pattern in exclude)
+    # ModelOpt's patterns are compared with the names of quantizers.
+    patterns = (*EXCLUDED, *ALSO_KEPT, *exclude)
+    return asked or any(fnmatch.fnmatchcase(f"{stem}.weight_quantizer", pattern) for pattern in patterns)
 
 
 def _parts(checkpoint: Checkpoint, chosen: set[str], format: Format) -> tuple[Part, ...]:
@@ -173,16 +196,19 @@ def _part_name(name: str) -> str:
 
 
 def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tuple[str, ...]:
-    notes = []
-    if options.format == "nvfp4a16":
-        by = "its largest value" if options.scales == "max" else "its least squared error"
-        notes.append(
-            f"Weights alone are rounded, each group by {by}: calibration text would change nothing, so none is read."
+    notes = [f"Each group of {GROUP} numbers gets the scale of {BY[options.scales]}."]
+    shown = described(options.calib, media=options.media and takes_media(checkpoint))
+    if options.calibrates:
+        why = (
+            "the ranges of activations, which are rounded too,"
+            if options.format == "nvfp4"
+            else "the weights of errors"
         )
+        notes.append(f"Calibration: {why} come from {shown}.")
+        if options.format == "nvfp4" and takes_media(checkpoint) and not options.media:
+            notes.append("Text alone is shown: ranges that only pictures and sound reach will be cut off.")
     else:
-        notes.append("Activations are rounded too: their ranges are taken from text, not from pictures or sound.")
-        if options.calib is None:
-            notes.append("No --calib was given: the ranges come from the bundled text, each of its lines once.")
+        notes.append("Weights alone are rounded, so calibration text would change nothing: none is read.")
     dropped = len(unused_tensors(checkpoint))
     if dropped:
         notes.append(
@@ -196,6 +222,11 @@ def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tu
             "result serves on the CPU only."
         )
     return tuple(notes)
+
+
+def takes_media(checkpoint: Checkpoint) -> bool:
+    """Whether the model sees or hears."""
+    return any(mark in name for name in checkpoint.tensors for mark in ("vision_tower", "audio_tower"))
 
 
 def _stem(name: str) -> str:

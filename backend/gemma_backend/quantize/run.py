@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from gemma_assets import path as asset
 from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
 from gemma_backend.config import paths
+from gemma_backend.quantize.calibration import Calibration
 from gemma_backend.quantize.card import model_card, source_licence
 from gemma_backend.quantize.plan import Plan
 from gemma_backend.runtime.found import Runtime
@@ -27,13 +27,20 @@ from gemma_backend.types import BadInput, EngineError
 
 SCRIPT = Path(__file__).parent / "standalone" / "quantize.py"
 # What PYTHONPATH or a proxy would bring in does not belong in the run; the hub is never asked.
-_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "PYTHONNOUSERSITE": "1"}
+# OpenMP's threads would spin while they wait, which takes the processor from each other where others use it too.
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "PYTHONNOUSERSITE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 _ERROR = re.compile(r"[\w.]*(Error|Exception): \S")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is: `stage` is load, calibrate, quantize or export; `fraction` of the whole, 0 to 1."""
+    """How far the work is: `stage` is load, calibrate or export; `fraction` of that stage, 0 to 1."""
 
     stage: str
     fraction: float
@@ -56,26 +63,30 @@ def run(
     runtime: Runtime,
     *,
     name: str,
+    calibration: Calibration | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Quantise into `target`, which appears only when complete; blocks until then.
 
-    `name` is what the source is called in the card. `cancelled` is asked several times a second; once true, the work is
-    ended and KeyboardInterrupt raised, as for Ctrl+C. EngineError, in a sentence with the log's path, if it fails.
+    `name` is what the source is called in the card; `calibration` is for plans that calibrate. `cancelled` is asked
+    several times a second; once true, the work is ended and KeyboardInterrupt raised, as for Ctrl+C. EngineError, in a
+    sentence with the log's path, if it fails.
     """
     begun = time.monotonic()
     target = target.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+        _remove_stale(target)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-{os.getpid()}-", dir=target.parent))
     except OSError as error:
         raise BadInput(f"{target.parent} can't be written ({error.strerror}): give a folder elsewhere.") from error
     try:
-        peak = _work(plan, building, runtime, name, progress, cancelled)
-        made = _finish(plan, building, name)
-        building.chmod(0o755)
-        building.replace(target)
+        made_in = building / "made"
+        words = command(plan, made_in, runtime, name, calibration)
+        peak = _work(words, building, runtime, progress, cancelled)
+        made = _finish(plan, made_in, name)
+        made_in.replace(target)
     except OSError as error:
         raise BadInput(f"{target} can't be written ({error.strerror}): give a folder elsewhere.") from error
     finally:
@@ -83,28 +94,36 @@ def run(
     return Result(target, made.nbytes, time.monotonic() - begun, peak)
 
 
-def command(plan: Plan, target: Path, runtime: Runtime, name: str, descriptor: int) -> list[str]:
-    """The worker's command line; progress comes on file descriptor `descriptor`."""
+def command(plan: Plan, target: Path, runtime: Runtime, name: str, calibration: Calibration | None) -> list[str]:
+    """The worker's command line, without the file descriptor that it tells its progress on."""
     options = plan.options
     words = [str(runtime.python), "-W", "ignore", str(SCRIPT), str(plan.source), str(target)]
     words += ["--format", options.format, "--samples", str(options.samples), "--batch-size", str(options.batch_size)]
     words += ["--seq-len", str(options.seq_len), "--seed", str(options.seed), "--device", options.device]
-    words += ["--scales", options.scales]
-    words += ["--source-name", name, "--progress-fd", str(descriptor)]
+    words += ["--scales", options.scales, "--source-name", name]
     for pattern in options.exclude:
         words += ["--exclude", pattern]
     if not options.fuse_scales:
         words.append("--separate-scales")
-    if options.format == "nvfp4":
-        words += ["--calib", str(options.calib or asset("samples", "calibration.txt"))]
+    if calibration is not None:
+        words += ["--calib-name", calibration.name]
+        for file in calibration.files:
+            words += ["--calib", str(file)]
     return words
 
 
+def _remove_stale(target: Path) -> None:
+    """Remove what a run for the same target left behind when it was killed."""
+    for left in target.parent.glob(f".{target.name}.partial-*-*"):
+        owner = left.name.removeprefix(f".{target.name}.partial-").partition("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _work(
-    plan: Plan,
+    command: list[str],
     building: Path,
     runtime: Runtime,
-    name: str,
     progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
 ) -> int:
@@ -117,7 +136,7 @@ def _work(
         try:
             opened = stack.enter_context(log.open("wb"))
             worker = subprocess.Popen(
-                command(plan, building, runtime, name, writing),
+                [*command, "--progress-fd", str(writing)],
                 stdin=subprocess.DEVNULL,
                 stdout=opened,
                 stderr=opened,
@@ -181,17 +200,17 @@ def _last_line(log: Path, code: int) -> str:
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
-def _finish(plan: Plan, building: Path, name: str) -> Checkpoint:
+def _finish(plan: Plan, folder: Path, name: str) -> Checkpoint:
     """Check what the worker wrote against the plan, and put the card and the script beside it."""
-    made = read_checkpoint(building)
-    record = json.loads(building.joinpath("quantize.json").read_text("utf-8"))
+    made = read_checkpoint(folder)
+    record = json.loads(folder.joinpath("quantize.json").read_text("utf-8"))
     scaled = {name.removesuffix(".weight_scale") for name in made.tensors if name.endswith(".weight_scale")}
     missing = set(plan.layers) - scaled
     if missing or scaled - set(plan.layers):
         which = sorted(missing or scaled - set(plan.layers))[0]
         raise EngineError(f"ModelOpt and the plan disagree about {which}: report this with {paths.log_dir()}.")
-    building.joinpath("README.md").write_text(
+    folder.joinpath("README.md").write_text(
         model_card(plan, name, record, source_licence(plan.source)), encoding="utf-8"
     )
-    shutil.copyfile(SCRIPT, building / SCRIPT.name)
+    shutil.copyfile(SCRIPT, folder / SCRIPT.name)
     return made

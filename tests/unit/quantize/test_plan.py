@@ -12,7 +12,7 @@ import pytest
 
 from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
 from gemma_backend.quantize import room
-from gemma_backend.quantize.plan import Options, plan
+from gemma_backend.quantize.plan import PER_LAYER, Options, plan
 from gemma_backend.types import BadInput
 from stubs import checkpoints
 
@@ -54,11 +54,20 @@ def test_w4a4_adds_a_scale_for_each_layer(e2b: Checkpoint) -> None:
     weights, both = plan(e2b, Options()), plan(e2b, Options(format="nvfp4"))
     assert both.after - weights.after == 4 * len(weights.layers)
     assert any("Weights alone" in note for note in weights.notes)
-    assert any("bundled text" in note for note in both.notes)
+    assert any("the bundled text, with the bundled pictures and clips" in note for note in both.notes)
+    alone = plan(e2b, Options(format="nvfp4", media=False))
+    assert any("Text alone is shown" in note for note in alone.notes)
+
+
+def test_a_search_by_inputs_calibrates_and_another_does_not(e2b: Checkpoint) -> None:
+    plain, near, weighed = (plan(e2b, Options(scales=each)) for each in ("max", "mse", "hessian"))
+    assert (plain.options.calibrates, near.options.calibrates, weighed.options.calibrates) == (False, False, True)
+    assert plain.memory == near.memory < weighed.memory <= 1.5 * e2b.nbytes
+    assert any("weights of errors come from the bundled text" in note for note in weighed.notes)
 
 
 def test_what_is_excluded_stays(e2b: Checkpoint) -> None:
-    fewer = plan(e2b, Options(exclude=("*per_layer*",)))
+    fewer = plan(e2b, Options(exclude=PER_LAYER))
     assert not [layer for layer in fewer.layers if "per_layer" in layer]
     assert 0.005 < (fewer.after - plan(e2b, Options()).after) / fewer.after < 0.015
     with pytest.raises(BadInput, match="Nothing is left"):
@@ -110,9 +119,9 @@ def test_too_little_room_is_refused_before_any_work(e2b: Checkpoint, tmp_path: P
     planned = plan(e2b, Options())
     with pytest.raises(BadInput, match=r"7\.6 GB of disk"):
         room.refuse_room(planned, tmp_path / "made", disk=7_500_000_000, memory=1 << 40)
-    with pytest.raises(BadInput, match=r"16\.4 GB of memory"):
-        room.refuse_room(planned, tmp_path / "made", disk=1 << 40, memory=15_000_000_000)
-    room.refuse_room(planned, tmp_path / "a" / "b" / "made", disk=1 << 40, memory=17_000_000_000)
+    with pytest.raises(BadInput, match=r"12\.4 GB of memory"):
+        room.refuse_room(plan(e2b, Options(format="nvfp4")), tmp_path / "made", disk=1 << 40, memory=12_000_000_000)
+    room.refuse_room(planned, tmp_path / "a" / "b" / "made", disk=1 << 40, memory=2_000_000_000)
 
 
 def test_targets_that_would_lose_something_are_refused(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_cancelled_run_kills_the_worker_and_leaves_nothing(
     pids: list[int] = []
 
     def cancelled() -> bool:
-        pids.extend(int(found.read_text() or 0) for found in (tmp_path / "out").glob(".made.partial-*/worker.pid"))
+        pids.extend(int(found.read_text() or 0) for found in (tmp_path / "out").glob(".made.partial-*/made/worker.pid"))
         return any(pids)
 
     with pytest.raises(KeyboardInterrupt):
@@ -109,7 +109,7 @@ def test_an_interrupted_command_leaves_no_result(
     command = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
     pid = 0
     while not pid and command.poll() is None:
-        found = [path.read_text() for path in tmp_path.glob("out/.made.partial-*/worker.pid")]
+        found = [path.read_text() for path in tmp_path.glob("out/.made.partial-*/made/worker.pid")]
         pid = int(found[0]) if found and found[0] else 0
         time.sleep(0.02)
     assert pid, "the command ended before it could be interrupted"

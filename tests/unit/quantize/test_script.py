@@ -22,6 +22,7 @@ def load(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("standalone_quantize", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -36,6 +37,7 @@ def test_plan_and_script_speak_of_the_same_things(script: ModuleType) -> None:
     assert script.EXCLUDED == plan.EXCLUDED
     assert script.FUSED == MERGED
     assert script.GROUP == plan.GROUP
+    assert script.SCALES == plan.SCALES
     options = plan.Options()
     for name, value in script.DEFAULTS.items():
         assert getattr(options, name) == (tuple(value) if isinstance(value, list) else value), name
@@ -71,14 +73,28 @@ def test_what_belongs_to_the_weights_stays_behind(script: ModuleType, tmp_path: 
 )
 def test_calibration_texts(script: ModuleType, tmp_path: Path, name: str, data: str, wanted: list[str]) -> None:
     (tmp_path / name).write_text(data)
-    assert script.texts(tmp_path / name) == wanted
+    assert [sample.text for sample in script.samples(tmp_path / name)] == wanted
+
+
+def test_calibration_with_pictures_and_clips(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "a.jsonl").write_text('{"text": "What?", "image": "a.png"}\n{"image": "a.png"}\n{"text": "plain"}\n')
+    found = script.samples(tmp_path / "a.jsonl")
+    assert [(each.text, each.image, each.audio) for each in found] == [
+        ("What?", tmp_path / "a.png", None),
+        ("", tmp_path / "a.png", None),
+        ("plain", None, None),
+    ]
+    (tmp_path / "b.jsonl").write_text('{"text": "What?", "audio": "missing.wav"}\n')
+    with pytest.raises(SystemExit, match=r"b\.jsonl, line 1: there is no file .*missing\.wav"):
+        script.samples(tmp_path / "b.jsonl")
 
 
 @pytest.mark.parametrize("data", ["{not json\n", '{"id": 3}\n', "[]\n"])
 def test_calibration_that_is_no_text_gets_one_sentence(script: ModuleType, tmp_path: Path, data: str) -> None:
     (tmp_path / "a.jsonl").write_text(data)
     with pytest.raises(SystemExit, match=r"a\.jsonl, line 1"):
-        script.texts(tmp_path / "a.jsonl")
+        script.samples(tmp_path / "a.jsonl")
 
 
 def test_options_come_from_the_record_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +110,7 @@ def test_options_come_from_the_record_beside_it(tmp_path: Path, monkeypatch: pyt
     }
     record = {"format": "nvfp4", "options": options, "source": {"name": "me/model"}}
     (tmp_path / "quantize.json").write_text(json.dumps(record))
-    monkeypatch.setattr(sys, "argv", ["quantize.py", "source", "target", "--seed", "6"])
+    monkeypatch.setattr(sys, "argv", ["quantize.py", "source", "target", "--seed", "6", "--calib", "a.txt"])
     found: argparse.Namespace = load(tmp_path / "quantize.py").parse()
     wanted = {**options, "seed": 6, "format": "nvfp4", "source_name": "me/model"}
     assert {name: getattr(found, name) for name in wanted} == wanted

@@ -1,53 +1,67 @@
 #!/usr/bin/env python3
 """Turn a BF16 checkpoint into an NVFP4 one with NVIDIA ModelOpt, and with nothing of gemma-tui's.
 
-    quantize.py SRC DST [--format nvfp4a16|nvfp4] [--samples 512] [--batch-size 4] [--seq-len 1024] [--calib FILE] ...
+    quantize.py SRC DST [--format nvfp4a16|nvfp4] [--scales max|mse|...] [--calib FILE ...] [--samples 512] ...
 
-Needs torch, transformers and nvidia-modelopt. nvfp4a16 rounds weights only; nvfp4 rounds activations too and needs text
-to see their range. Both round E2M1 numbers in groups of 16, each with an FP8 scale, each layer with one FP32 scale.
-Where a `quantize.json` stands beside this script, its options are the defaults: so a checkpoint is made again. The same
-source, options and versions give the same bytes on the same kind of machine.
+Needs torch, transformers and nvidia-modelopt. nvfp4a16 rounds weights only; nvfp4 rounds activations too and needs
+text, pictures and sound to see their range. Both round E2M1 numbers in groups of 16, each with an FP8 scale, each layer
+with one FP32 scale. ModelOpt says which layers, finds the ranges and does the rounding; the weights pass through one
+layer at a time, so that rounding them needs little memory. Where a `quantize.json` stands beside this script, its
+options are the defaults: so a checkpoint is made again. The same source, options and versions give the same bytes on
+the same kind of machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import hashlib
 import importlib.metadata
+import inspect
 import json
+import math
 import os
 import platform
 import random
 import re
 import shutil
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 FORMATS = {"nvfp4a16": "W4A16_NVFP4_CFG", "nvfp4": "NVFP4_DEFAULT_CFG"}
 # What stays as it is, from the published recipe: towers, their projections into the text model, and the output layer.
 EXCLUDED = ("*vision_tower*", "*audio_tower*", "*embed_vision*", "*embed_audio*", "*lm_head*")
 # Layers that vLLM merges into one, which then has room for one global scale only.
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-# How each group's FP8 scale is chosen: from its largest number, or as the one of least squared error among those near
-# it. ModelOpt has such a search too (its MSE configs), but only for GPUs. Both give plain NVFP4.
-SCALES = ("max", "mse")
-# The search goes from 3 codes of E4M3 below (a quarter less, the largest numbers are clipped) to 8 above (twice as
-# large), which holds the choice of putting the largest number on 4 instead of 6.
-SEARCHED = range(-3, 9)
+# How each group's FP8 scale is chosen. max: from its largest number. The others take the scale of least squared error:
+# four-over-six of the two that put the largest number on 6 or on 4, mse of those near the largest number's, sweep of
+# all there are, hessian of those near, weighing each error by the inputs that meet it. These are the searches of
+# ModelOpt's recipes of the same names, which run on GPUs only; every one gives plain NVFP4.
+SCALES = ("max", "four-over-six", "mse", "sweep", "hessian")
+# Codes of E4M3 beside that of the largest number: a quarter less (the largest numbers are clipped) to twice as large.
+NEAR = range(-3, 9)
 # Middles between the magnitudes of E2M1, and these.
 MIDDLES = (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)
 MAGNITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+E2M1_MAX, E4M3_MAX = 6.0, 448.0
+# With the largest scale at 256 there is room above for one and a half times as much (ModelOpt's E4M3_MAX_46).
+E4M3_MAX_FOUR = 256.0
 GROUP = 16
-# Groups that are searched at a time, which bounds the memory to some 200 MB.
-CHUNK = 1 << 18
+# Numbers that are rounded at a time, and bytes copied at a time: they bound the memory.
+CHUNK = {"cpu": 1 << 22, "cuda": 1 << 26}
+COPIED = 1 << 24
+SHARD = 5_000_000_000
 # Written anew here, so not copied from the source; everything else that is small comes along.
 REPLACED = re.compile(
     r"(^\..*|\.safetensors(\.index\.json)?|\.bin|\.gguf|\.pth?|\.md|^config\.json|^hf_quant_config\.json)$"
 )
+OWN = ("quantize.json", "quantize.py")
 DEFAULTS: dict[str, Any] = {
     "format": "nvfp4a16",
     "samples": 512,
@@ -58,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
     "fuse_scales": True,
     "scales": "max",
 }
+WIDTH = {"F8_E4M3": 1, "U8": 1, "BOOL": 1, "BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F64": 8, "I64": 8}
 
 
 class Progress:
@@ -65,32 +80,250 @@ class Progress:
 
     def __init__(self, descriptor: int | None) -> None:
         self._out = os.fdopen(descriptor, "w", encoding="utf-8") if descriptor is not None else None
+        self._said = ""
+        self._last = ("", 0.0)
 
     def __call__(self, stage: str, fraction: float, text: str) -> None:
-        """`stage` is load, calibrate, quantize or export; `fraction` of the whole work, 0 to 1."""
-        if self._out is None:
-            sys.stderr.write(f"{fraction:4.0%} {text}\n")
+        """`stage` is load, calibrate or export; `fraction` of that stage, 0 to 1."""
+        # Steps that nobody would see are not told.
+        if stage == self._last[0] and fraction < min(1.0, self._last[1] + 0.005):
             return
-        self._out.write(json.dumps({"stage": stage, "fraction": fraction, "text": text}) + "\n")
-        self._out.flush()
+        self._last = (stage, fraction)
+        if self._out is not None:
+            self._out.write(json.dumps({"stage": stage, "fraction": fraction, "text": text}) + "\n")
+            self._out.flush()
+        elif text != self._said:
+            self._said = text
+            sys.stderr.write(f"{stage}: {text}\n")
 
 
-def load(source: Path, device: str) -> Any:
-    """The source's own model class with its weights, in the dtype they are stored in."""
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a safetensors file: `start` in bytes from the beginning of `file`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size in the file."""
+        return math.prod(self.shape) * WIDTH[self.dtype]
+
+    def read(self, first: int, rows: int) -> Any:
+        """`rows` rows from row `first` on, as a torch tensor."""
+        import torch
+
+        width = self.nbytes // self.shape[0]
+        buffer = torch.empty(rows * width, dtype=torch.uint8)
+        with self.file.open("rb", buffering=0) as file:
+            file.seek(self.start + first * width)
+            view = memoryview(buffer.numpy())
+            done = 0
+            while done < len(view):
+                got = file.readinto(view[done:])
+                if not got:
+                    raise SystemExit(f"{self.file} is cut off")
+                done += got
+        kind = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}[self.dtype]
+        return buffer.view(kind).reshape(rows, *self.shape[1:])
+
+
+def stored(folder: Path) -> dict[str, Stored]:
+    """Every tensor of a checkpoint folder, by name."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            header = json.loads(file.read(length))
+        for name, entry in header.items():
+            if name != "__metadata__":
+                place = 8 + length + entry["data_offsets"][0]
+                found[name] = Stored(name, entry["dtype"], tuple(entry["shape"]), path, place)
+    return found
+
+
+class Shards:
+    """The result's weights: safetensors files of known layout, filled in any order."""
+
+    def __init__(self, folder: Path, tensors: list[tuple[str, str, tuple[int, ...]]]) -> None:
+        """`tensors` are name, type and shape; each shard holds those that follow each other, up to 5 GB."""
+        shards: list[list[tuple[str, str, tuple[int, ...]]]] = [[]]
+        size = 0
+        for name, dtype, shape in tensors:
+            nbytes = math.prod(shape) * WIDTH[dtype]
+            if size and size + nbytes > SHARD:
+                shards.append([])
+                size = 0
+            shards[-1].append((name, dtype, shape))
+            size += nbytes
+        self._places: dict[str, tuple[BinaryIO, int]] = {}
+        names: dict[str, str] = {}
+        total = 0
+        self._files: list[BinaryIO] = []
+        for number, content in enumerate(shards, 1):
+            name = f"model-{number:05}-of-{len(shards):05}.safetensors" if len(shards) > 1 else "model.safetensors"
+            total += self._lay_out(folder / name, content)
+            names |= {each: name for each, _, _ in content}
+        if len(shards) > 1:
+            index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(names.items()))}
+            text = json.dumps(index, indent=2) + "\n"
+            folder.joinpath("model.safetensors.index.json").write_text(text, "utf-8")
+
+    def _lay_out(self, path: Path, content: list[tuple[str, str, tuple[int, ...]]]) -> int:
+        # The widest types first, as the safetensors library does it: so every tensor lies at a multiple of its width.
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        at = 0
+        for name, dtype, shape in sorted(content, key=lambda each: (-WIDTH[each[1]], each[0])):
+            end = at + math.prod(shape) * WIDTH[dtype]
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, end]}
+            at = end
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        file = path.open("w+b", buffering=0)
+        self._files.append(file)
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + at)
+        for name, entry in header.items():
+            if name != "__metadata__":
+                self._places[name] = (file, 8 + len(text) + entry["data_offsets"][0])
+        return at
+
+    def write(self, name: str, offset: int, data: Any) -> int:
+        """Put bytes (a buffer, or a torch tensor) at `offset` of a tensor; returns where they end."""
+        if not isinstance(data, (bytes, memoryview)):
+            import torch
+
+            flat = data.detach().reshape(-1).contiguous().cpu()
+            data = memoryview(flat.view(torch.uint8).numpy())
+        file, start = self._places[name]
+        file.seek(start + offset)
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+        return offset + len(data)
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        for file in self._files:
+            os.fsync(file.fileno())
+            file.close()
+
+
+def architecture(source: Path) -> Any:
+    """The source's own model class."""
     import transformers
 
     names = json.loads(source.joinpath("config.json").read_text("utf-8")).get("architectures") or []
     kind = getattr(transformers, names[0], None) if names else None
     if kind is None:
         raise SystemExit(f"transformers {transformers.__version__} does not know the architecture {names}")
-    return kind.from_pretrained(source, dtype="auto", device_map=device, local_files_only=True).eval()
+    return kind
 
 
-def texts(calib: Path) -> list[str]:
-    """Calibration texts: each line of a text file; of JSON lines the `text`, or the first string there is."""
+def recipe(options: argparse.Namespace) -> Any:
+    """ModelOpt's config of the format with the exclusions of the published recipe and those asked for."""
+    import modelopt.torch.quantization as mtq
+
+    config = copy.deepcopy(getattr(mtq, FORMATS[options.format]))
+    # ModelOpt compares with the names of quantizers; people name layers.
+    for pattern in (*EXCLUDED, *options.exclude, *(f"{pattern}.*" for pattern in options.exclude)):
+        config["quant_cfg"].append({"quantizer_name": pattern, "enable": False})
+    return config
+
+
+def core(name: str) -> str:
+    """A tensor's or module's name without the words that move from release to release of transformers."""
+    return ".".join(part for part in name.split(".") if part not in ("model", "language_model"))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What ModelOpt would do: `layers` maps names in the checkpoint to modules; `kept` are tensors that stay."""
+
+    layers: dict[str, str]
+    kept: list[str]
+    hf_quant_config: dict[str, Any]
+    quantization_config: dict[str, Any]
+
+
+def decide(source: Path, tensors: dict[str, Stored], options: argparse.Namespace) -> Decision:
+    """Ask ModelOpt on a model without weights, so without the memory for them."""
+    import modelopt.torch.quantization as mtq
+    import torch
+    from modelopt.torch.export.convert_hf_config import convert_hf_quant_config_format
+    from modelopt.torch.export.quant_utils import get_quant_config
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source, local_files_only=True)
+    with torch.device("meta"):
+        model = architecture(source)(config)
+    wanted = {core(name) for name in model.state_dict()}
+    tied = {core(name) for name in (getattr(model, "_tied_weights_keys", None) or {})}
+    if not config.get_text_config().tie_word_embeddings:
+        tied = set()
+    mtq.quantize(model, recipe(options) | {"algorithm": None})
+    modules = {
+        f"{core(name)}.weight": name
+        for name, module in model.named_modules()
+        if getattr(getattr(module, "weight_quantizer", None), "is_enabled", False)
+    }
+    layers, kept = {}, []
+    for name in tensors:
+        if core(name) in modules:
+            layers[name.removesuffix(".weight")] = modules[core(name)]
+        elif core(name) in wanted - tied:
+            kept.append(name)
+    missing = set(modules.values()) - set(layers.values())
+    if missing:
+        raise SystemExit(f"{source} lacks the weights of {sorted(missing)[0]}")
+    said = get_quant_config(model)
+    return Decision(layers, kept, said, convert_hf_quant_config_format(said))
+
+
+def load(source: Path, device: str, progress: Progress) -> Any:
+    """The source's model with its weights, in the dtype they are stored in."""
+    import tqdm.auto
+
+    plain = tqdm.auto.tqdm
+
+    class Told(plain):  # type: ignore[misc, valid-type]
+        """transformers shows how far loading is on such a bar."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            shown: bool | None = super().update(n)
+            if self.total:
+                progress("load", 0.1 + 0.9 * min(1.0, self.n / self.total), "loading the checkpoint")
+            return shown
+
+    tqdm.auto.tqdm = Told
+    try:
+        return (
+            architecture(source)
+            .from_pretrained(source, dtype="auto", device_map=device, local_files_only=True)
+            .eval()
+            .requires_grad_(False)
+        )
+    finally:
+        tqdm.auto.tqdm = plain
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to show the model: text, and a picture or a clip that goes with it."""
+
+    text: str
+    image: Path | None = None
+    audio: Path | None = None
+
+
+def samples(calib: Path) -> list[Sample]:
+    """Each line of a text file; of JSON lines the `text`, or the first string there is, with `image` and `audio`."""
     lines = calib.read_text("utf-8").splitlines()
     if calib.suffix not in (".jsonl", ".json"):
-        return [line for line in lines if line.strip()]
+        return [Sample(line) for line in lines if line.strip()]
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -100,151 +333,306 @@ def texts(calib: Path) -> list[str]:
         except ValueError:
             row = None
         fields = row if isinstance(row, dict) else {"text": row}
-        strings = [value for value in (fields.get("text"), *fields.values()) if isinstance(value, str)]
-        if not strings:
+        media = {kind: calib.parent / fields[kind] for kind in ("image", "audio") if isinstance(fields.get(kind), str)}
+        rest = [value for kind, value in fields.items() if kind not in media]
+        strings = [value for value in (fields.get("text"), *rest) if isinstance(value, str)]
+        if not strings and not media:
             raise SystemExit(f"{calib.name}, line {number}: there is no text in it")
-        found.append(strings[0])
+        missing = [str(path) for path in media.values() if not path.is_file()]
+        if missing:
+            raise SystemExit(f"{calib.name}, line {number}: there is no file {missing[0]}")
+        found.append(Sample(strings[0] if strings else "", **media))
     return found
 
 
-def batches(source: Path, lines: list[str], options: argparse.Namespace) -> Iterator[Any]:
-    """Token batches of `batch_size` x at most `seq_len`: up to `samples` texts in a seeded order, each once."""
-    import torch
-    from transformers import AutoTokenizer
+class Shown:
+    """Turns samples into what the model takes: text in batches, a picture or a clip with its text by itself."""
 
-    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    wanted = random.Random(options.seed).sample(lines, min(options.samples, len(lines)))
-    for start in range(0, len(wanted), options.batch_size):
-        rows = [tokenizer(text).input_ids[: options.seq_len] for text in wanted[start : start + options.batch_size]]
-        width = max(map(len, rows))
-        pad = tokenizer.pad_token_id or 0
-        yield {
-            "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in rows]),
-            "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
+    def __init__(self, source: Path, options: argparse.Namespace) -> None:
+        from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+        self._eyes: Any = None
+        self._ears: Any = None
+        # Not AutoProcessor, which wants torchvision for the sake of video.
+        with contextlib.suppress(Exception):
+            self._eyes = AutoImageProcessor.from_pretrained(source, local_files_only=True, backend="pil")
+        with contextlib.suppress(Exception):
+            self._ears = AutoFeatureExtractor.from_pretrained(source, local_files_only=True)
+        found = [sample for calib in options.calib for sample in samples(calib)]
+        texts = [sample for sample in found if not (sample.image or sample.audio)]
+        chosen = random.Random(options.seed).sample(texts, min(options.samples, len(texts)))
+        self._texts = [chosen[at : at + options.batch_size] for at in range(0, len(chosen), options.batch_size)]
+        self._media = [sample for sample in found if self._takes(sample)]
+        self._width = options.seq_len
+        self.count = len(chosen) + len(self._media)
+        self.counts = {
+            "texts": len(chosen),
+            "pictures": sum(1 for sample in self._media if sample.image),
+            "clips": sum(1 for sample in self._media if sample.audio),
         }
+        if not self.count:
+            raise SystemExit(f"{', '.join(map(str, options.calib))}: there is nothing in it that this model takes")
 
+    def _takes(self, sample: Sample) -> bool:
+        names = [name for name, given in (("image_token", sample.image), ("audio_token", sample.audio)) if given]
+        able = (self._eyes or not sample.image) and (self._ears or not sample.audio)
+        return bool(names and able and all(getattr(self._tokenizer, name, None) for name in names))
 
-def calibration(source: Path, options: argparse.Namespace, progress: Progress) -> Callable[[Any], None] | None:
-    """The forward loop that shows activations to the quantiser; None where only weights are rounded."""
-    if options.format == "nvfp4a16":
-        return None
-    if options.calib is None:
-        raise SystemExit("nvfp4 rounds activations: give it text to see their range, with --calib FILE")
-    lines = texts(options.calib)
-    if not lines:
-        raise SystemExit(f"{options.calib} holds no text")
-
-    def loop(model: Any) -> None:
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """How many samples, and the model's arguments for them."""
         import torch
 
-        done, total = 0, min(options.samples, len(lines))
-        with torch.no_grad():
-            for batch in batches(source, lines, options):
-                model(**{name: values.to(model.device) for name, values in batch.items()})
-                done += len(batch["input_ids"])
-                progress("calibrate", 0.2 + 0.5 * done / total, f"calibrating: {done} of {total} samples")
+        for batch in self._texts:
+            rows = [self._tokenizer(sample.text).input_ids[: self._width] for sample in batch]
+            width = max(map(len, rows))
+            pad = self._tokenizer.pad_token_id or 0
+            yield (
+                len(batch),
+                {
+                    "input_ids": torch.tensor([row + [pad] * (width - len(row)) for row in rows]),
+                    "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
+                },
+            )
+        for sample in self._media:
+            yield 1, self._with_media(sample)
 
-    return loop
+    def _with_media(self, sample: Sample) -> dict[str, Any]:
+        """Gemma 4's inputs: placeholders as many as the towers will give soft tokens, or one in front of the text."""
+        import torch
+
+        words, text = self._tokenizer, sample.text
+        given: dict[str, Any] = {}
+        if sample.image:
+            from PIL import Image
+
+            with Image.open(sample.image) as image:
+                made = self._eyes(images=[image.convert("RGB")], return_tensors="pt")
+            count = int(made.pop("num_soft_tokens_per_image")[0])
+            text = text if words.image_token in text else f"{words.image_token}\n{text}"
+            text = text.replace(words.image_token, f"{words.boi_token}{words.image_token * count}{words.eoi_token}", 1)
+            given |= dict(made)
+        if sample.audio:
+            import soundfile
+
+            sound, rate = soundfile.read(sample.audio, dtype="float32")
+            made = self._ears([sound], sampling_rate=rate, return_tensors="pt")
+            mask = made["input_features_mask"][0]
+            for _ in range(2):  # two convolutions of stride two
+                mask = mask[::2]
+            count = int(mask.sum())
+            text = text if words.audio_token in text else f"{words.audio_token}\n{text}"
+            text = text.replace(words.audio_token, f"{words.boa_token}{words.audio_token * count}{words.eoa_token}", 1)
+            given |= dict(made)
+        ids = torch.tensor([words(text).input_ids])
+        kinds = torch.zeros_like(ids)
+        for number, name in ((1, "image_token_id"), (3, "audio_token_id")):
+            if (token := getattr(words, name, None)) is not None:
+                kinds[ids == token] = number
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds, **given}
 
 
-def recipe(options: argparse.Namespace) -> Any:
-    """ModelOpt's config of the format with the exclusions of the published recipe and those asked for."""
-    import copy
+def calibrate(
+    source: Path, layers: dict[str, str], options: argparse.Namespace, device: str, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
+    """Show samples to the model: FP32 scales of each layer's inputs, Hessians (blocks, 16, 16), and how many samples.
 
+    Scales are for nvfp4 only, Hessians for their own kind of search only; both by the name in the checkpoint.
+    """
     import modelopt.torch.quantization as mtq
+    import torch
+    from modelopt.torch.quantization.qtensor import NVFP4QTensor
 
-    config = copy.deepcopy(getattr(mtq, FORMATS[options.format]))
-    for pattern in (*EXCLUDED, *options.exclude):
-        config["quant_cfg"].append({"quantizer_name": pattern, "enable": False})
-    return config
+    progress("load", 0.1, "loading the checkpoint")
+    model = load(source, device, progress)
+    shown = Shown(source, options)
+    modules = dict(model.named_modules())
+    hessians: dict[str, Any] = {}
+    real: list[Any] = []
+
+    def listen(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
+        def add(_: Any, given: tuple[Any, ...]) -> None:
+            inputs = given[0].detach()
+            inputs = inputs[real[0]] if inputs.shape[:2] == real[0].shape else inputs.flatten(0, -2)
+            blocks = inputs.float().unflatten(-1, (-1, GROUP)).transpose(0, 1)
+            product = blocks.transpose(1, 2) @ blocks
+            hessians[name] = hessians[name] + product if name in hessians else product
+
+        return add
+
+    hooks = []
+    if options.scales == "hessian":
+        hooks = [modules[module].register_forward_pre_hook(listen(name)) for name, module in layers.items()]
+    known = inspect.signature(type(model).forward).parameters
+    # Scores of the last token alone: those of all, over a quarter of a million words, would take gigabytes.
+    extra = {name: value for name, value in (("logits_to_keep", 1), ("use_cache", False)) if name in known}
+
+    def loop(model: Any) -> None:
+        done = 0
+        for count, batch in shown:
+            real[:] = [batch["attention_mask"].bool().to(device)]
+            given = {
+                name: value.to(device, model.dtype if value.is_floating_point() else value.dtype)
+                for name, value in batch.items()
+                if name in known
+            }
+            model(**given, **extra)
+            done += count
+            progress("calibrate", done / shown.count, f"calibrating: {done} of {shown.count} samples")
+
+    scales: dict[str, Any] = {}
+    with torch.no_grad():
+        if options.format == "nvfp4":
+            mtq.quantize(model, recipe(options), loop)
+            for name, module in layers.items():
+                scale = NVFP4QTensor.get_activation_scaling_factor(modules[module].input_quantizer)
+                scales[name] = scale.squeeze().float().cpu()
+        else:
+            loop(model)
+    for hook in hooks:
+        hook.remove()
+    return scales, hessians, shown.counts
 
 
-def fuse_scales(model: Any) -> int:
-    """Give each group of layers that vLLM merges the largest of its members' ranges; returns how many groups.
+def groups_of(layers: dict[str, str], fused: bool) -> list[list[str]]:
+    """The layers in groups that get one global scale."""
+    made: dict[str, list[str]] = {}
+    for name in sorted(layers):
+        parent, _, leaf = name.rpartition(".")
+        number = next((number for number, names in enumerate(FUSED) if leaf in names and fused), leaf)
+        made.setdefault(f"{parent}.{number}", []).append(name)
+    return list(made.values())
 
-    The global scale follows from this range, so it is the same for the group before anything is rounded.
-    """
+
+def chunks(tensor: Stored, device: str) -> Iterator[tuple[int, Any]]:
+    """Rows of a matrix, a bounded number at a time, with the number of the first."""
+    step = max(1, CHUNK[device] // tensor.shape[1])
+    for first in range(0, tensor.shape[0], step):
+        yield first, tensor.read(first, min(step, tensor.shape[0] - first)).to(device)
+
+
+def round_group(
+    names: list[str],
+    tensors: dict[str, Stored],
+    shards: Shards,
+    options: argparse.Namespace,
+    device: str,
+    hessians: dict[str, Any],
+) -> None:
+    """Round layers under one global scale, the range of them all, and write them."""
+    import torch
+    from modelopt.torch.quantization.qtensor import NVFP4QTensor
+
+    members = [tensors[f"{name}.weight"] for name in names]
+    top = torch.stack([part.abs().max().float() for each in members for _, part in chunks(each, device)]).max()
+    top = top.clamp(min=torch.finfo(torch.float32).tiny)
+    overall = top / (E2M1_MAX * (E4M3_MAX_FOUR if options.scales == "four-over-six" else E4M3_MAX))
+    for name, tensor in zip(names, members, strict=True):
+        at, at_scale = 0, 0
+        for _, part in chunks(tensor, device):
+            if options.scales == "max":
+                scale, _ = NVFP4QTensor.get_weights_scaling_factor(part, GROUP, overall)
+            else:
+                scale = searched(part, overall, options.scales, hessians.get(name))
+            packed, _, _ = NVFP4QTensor.quantize(part, GROUP, scale, overall)
+            at = shards.write(f"{name}.weight", at, packed._quantized_data)
+            at_scale = shards.write(f"{name}.weight_scale", at_scale, scale)
+        shards.write(f"{name}.weight_scale_2", 0, overall)
+
+
+def searched(part: Any, overall: Any, kind: str, hessian: Any) -> Any:
+    """FP8 scales (N, K/16) of least squared error for rows (N, K); `hessian` (K/16, 16, 16) weighs the errors."""
     import torch
 
-    groups = 0
-    for module in model.modules():
-        for names in FUSED:
-            found = [getattr(getattr(module, name, None), "weight_quantizer", None) for name in names]
-            ranged = [each for each in found if each is not None and each.is_enabled and hasattr(each, "_amax")]
-            if len(ranged) < 2:
-                continue
-            largest = torch.stack([each._amax.float().max() for each in ranged]).max()
-            for each in ranged:
-                each._amax.fill_(largest)
-            groups += 1
-    return groups
-
-
-def search_scales(model: Any, progress: Progress) -> None:
-    """Choose each group's scale by least squared error, and hand it to ModelOpt as that group's range.
-
-    ModelOpt's export takes a quantizer with `_global_amax` for one whose groups have ranges of their own, and writes
-    the scale that follows from them (NVFP4QTensor.get_weights_scaling_factor_from_quantizer).
-    """
-    import torch
-
-    layers = [
-        module
-        for module in model.modules()
-        if getattr(module, "weight_quantizer", None) is not None and hasattr(module.weight_quantizer, "_amax")
-    ]
-    for number, layer in enumerate(layers):
-        quantizer = layer.weight_quantizer
-        top = quantizer._amax.float().max()
-        global_scale = top / (6 * 448)
-        groups = layer.weight.detach().reshape(-1, GROUP)
-        chosen = [best_scales(part.float(), global_scale) for part in groups.split(CHUNK)]
-        quantizer._global_amax = top
-        quantizer._amax = torch.cat(chosen).reshape(*layer.weight.shape[:-1], -1) * (6 * global_scale)
-        progress("quantize", 0.7 + 0.1 * (number + 1) / len(layers), f"choosing scales: {number + 1} of {len(layers)}")
-
-
-def best_scales(groups: Any, global_scale: Any) -> Any:
-    """FP8 scales, as FP32 of shape (n,), of least squared error for `groups` of shape (n, 16)."""
-    import torch
-
-    middles = torch.tensor(MIDDLES, device=groups.device)
-    magnitudes = torch.tensor(MAGNITUDES, device=groups.device)
-    size = groups.abs()
-    start = (size.amax(-1) / (6 * global_scale)).clamp(2.0**-9, 448).to(torch.float8_e4m3fn).view(torch.uint8)
-    best = torch.full(start.shape, float("inf"), device=groups.device)
+    size = part.float().unflatten(-1, (-1, GROUP))
+    largest = size.abs().amax(-1)
+    plain = (largest / (E2M1_MAX * overall)).clamp(2.0**-9, E4M3_MAX).to(torch.float8_e4m3fn)
+    start = plain.view(torch.uint8).int()
+    if kind == "four-over-six":
+        wider = (largest / (4 * overall)).clamp(2.0**-9, E4M3_MAX).to(torch.float8_e4m3fn)
+        candidates: Any = (start, wider.view(torch.uint8).int())
+    elif kind == "sweep":
+        candidates = (torch.full_like(start, code) for code in range(1, 0x7F))
+    else:
+        candidates = (start + offset for offset in NEAR)
+    middles = torch.tensor(MIDDLES, device=part.device)
+    magnitudes = torch.tensor(MAGNITUDES, device=part.device)
+    best = torch.full(start.shape, math.inf, device=part.device)
     found = torch.ones_like(best)
-    for offset in SEARCHED:
+    for codes in candidates:
         # Positive codes of E4M3 are in the order of their values; 0 and the one NaN are left out.
-        scale = (start.int() + offset).clamp(1, 0x7E).to(torch.uint8).view(torch.float8_e4m3fn).float()
-        step = (scale * global_scale).unsqueeze(-1)
-        error = ((magnitudes[torch.bucketize(size / step, middles)] * step - size) ** 2).sum(-1)
-        better = error < best
-        best = torch.where(better, error, best)
+        scale = codes.clamp(1, 0x7E).to(torch.uint8).view(torch.float8_e4m3fn).float()
+        step = (scale * overall).unsqueeze(-1)
+        error = magnitudes[torch.bucketize(size.abs() / step, middles)] * step * size.sign() - size
+        if hessian is None:
+            loss = (error * error).sum(-1)
+        else:
+            loss = (torch.einsum("nbi,bij->nbj", error, hessian) * error).sum(-1)
+        better = loss < best
+        best = torch.where(better, loss, best)
         found = torch.where(better, scale, found)
-    return torch.where(size.amax(-1) > 0, found, torch.ones_like(found))
+    return torch.where(largest > 0, found, torch.ones_like(found)).to(torch.float8_e4m3fn)
+
+
+def export(
+    target: Path,
+    tensors: dict[str, Stored],
+    decision: Decision,
+    scales: dict[str, Any],
+    hessians: dict[str, Any],
+    options: argparse.Namespace,
+    device: str,
+    progress: Progress,
+) -> None:
+    """Write the weights, one group of layers and one tensor at a time."""
+    content: list[tuple[str, str, tuple[int, ...]]] = []
+    for name, tensor in tensors.items():
+        layer = name.removesuffix(".weight")
+        if layer in decision.layers:
+            rows, width = tensor.shape
+            content.append((name, "U8", (rows, width // 2)))
+            content.append((f"{layer}.weight_scale", "F8_E4M3", (rows, width // GROUP)))
+            content.append((f"{layer}.weight_scale_2", "F32", ()))
+            content += [(f"{layer}.input_scale", "F32", ())] if layer in scales else []
+        elif name in decision.kept:
+            content.append((name, tensor.dtype, tensor.shape))
+    shards = Shards(target, content)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    done = 0
+    for names in groups_of(decision.layers, options.fuse_scales):
+        round_group(names, tensors, shards, options, device, hessians)
+        for name in names:
+            if name in scales:
+                shards.write(f"{name}.input_scale", 0, scales[name])
+            done += tensors[f"{name}.weight"].nbytes
+        progress("export", done / total, "rounding and writing")
+    for name in decision.kept:
+        tensor, at = tensors[name], 0
+        with tensor.file.open("rb", buffering=0) as file:
+            file.seek(tensor.start)
+            while at < tensor.nbytes:
+                data = file.read(min(COPIED, tensor.nbytes - at))
+                if not data:
+                    raise SystemExit(f"{tensor.file} is cut off")
+                at = shards.write(name, at, data)
+                progress("export", (done + at) / total, "rounding and writing")
+        done += tensor.nbytes
+    shards.close()
 
 
 def copy_rest(source: Path, target: Path) -> None:
     """Bring tokenizer, processor, generation config, chat template and licence along, byte for byte."""
     for path in sorted(source.iterdir()):
-        if path.is_file() and not REPLACED.search(path.name) and path.name != "quantize.json":
+        if path.is_file() and not REPLACED.search(path.name) and path.name not in OWN:
             shutil.copyfile(path, target / path.name)
 
 
-def write_config(source: Path, target: Path) -> None:
+def write_configs(source: Path, target: Path, decision: Decision) -> None:
     """config.json is the source's with the quantization config added: readers as old as the source's can read it."""
-    written = json.loads(target.joinpath("config.json").read_text("utf-8"))
     config = json.loads(source.joinpath("config.json").read_text("utf-8"))
-    config["quantization_config"] = written["quantization_config"]
+    config["quantization_config"] = decision.quantization_config
+    target.joinpath("hf_quant_config.json").write_text(json.dumps(decision.hf_quant_config, indent=4), "utf-8")
     target.joinpath("config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-
-
-def umask() -> int:
-    """This process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def digest(path: Path) -> str:
@@ -253,14 +641,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def record(source: Path, options: argparse.Namespace, device: str) -> dict[str, Any]:
+def record(source: Path, options: argparse.Namespace, device: str, counts: dict[str, int] | None) -> dict[str, Any]:
     """What made the checkpoint, as written to quantize.json; holds no path and no date, so it can be made again."""
     names = ("nvidia-modelopt", "safetensors", "tokenizers", "torch", "transformers")
-    calibrated = options.format != "nvfp4a16"
+    files = {path.name: digest(path) for path in options.calib} if counts else {}
     return {
         "format": options.format,
         "options": {name: getattr(options, name) for name in DEFAULTS if name != "format"},
-        "calibration": {"sha256": digest(options.calib)} if calibrated else None,
+        "calibration": {"name": options.calib_name, "files": files, **counts} if counts else None,
         "source": {
             "name": options.source_name or source.resolve().name,
             "files": {path.name: digest(path) for path in sorted(source.glob("*.safetensors"))},
@@ -273,71 +661,98 @@ def record(source: Path, options: argparse.Namespace, device: str) -> dict[str, 
 def parse() -> argparse.Namespace:
     """The command line; options that are left out come from quantize.json beside this script, if it is there."""
     beside = Path(__file__).with_name("quantize.json")
-    stored: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     if beside.is_file():
         recorded = json.loads(beside.read_text("utf-8"))
-        stored = {**recorded["options"], "format": recorded["format"], "source_name": recorded["source"]["name"]}
+        kept = {**recorded["options"], "format": recorded["format"], "source_name": recorded["source"]["name"]}
+        kept["calib_name"] = (recorded.get("calibration") or {}).get("name", "")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, metavar="SRC")
     parser.add_argument("target", type=Path, metavar="DST")
     parser.add_argument("--format", choices=FORMATS)
-    parser.add_argument("--samples", type=int, help="calibration texts")
-    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--scales", choices=SCALES, help="how each group's scale is chosen")
+    parser.add_argument(
+        "--separate-scales",
+        dest="fuse_scales",
+        action="store_false",
+        help="a global scale for each layer, as the published checkpoint has",
+    )
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="more layers that stay as they are")
+    parser.add_argument(
+        "--calib",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="text file, one text a line, or JSON lines with `text`, and `image` or `audio` files; may be repeated",
+    )
+    parser.add_argument("--calib-name", default="", help="what the calibration set is called in quantize.json")
+    parser.add_argument("--samples", type=int, help="calibration texts; pictures and clips are all taken")
+    parser.add_argument("--batch-size", type=int, help="texts at a time")
     parser.add_argument("--seq-len", type=int, help="tokens of a calibration text that are used")
     parser.add_argument("--seed", type=int, help="order of the calibration texts")
-    parser.add_argument("--calib", type=Path, help="text file, one text a line, or JSON lines with a `text` each")
-    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="more layers that stay as they are")
-    parser.add_argument("--scales", choices=SCALES, help="how each group's scale is chosen")
-    parser.add_argument("--separate-scales", dest="fuse_scales", action="store_false", help="as ModelOpt alone does")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--source-name", help="name of the source for quantize.json")
     parser.add_argument("--progress-fd", type=int, help="file descriptor for progress as JSON lines")
-    parser.set_defaults(**{**DEFAULTS, "exclude": None, **stored})
+    parser.set_defaults(**{**DEFAULTS, "exclude": None, **kept})
     options = parser.parse_args()
     options.exclude = options.exclude or []
+    options.calib = options.calib or []
+    if options.format == "nvfp4" and not options.calib:
+        raise SystemExit("nvfp4 rounds activations: give it text to see their range, with --calib FILE")
+    if options.scales == "hessian" and not options.calib:
+        raise SystemExit("--scales hessian weighs errors by a layer's inputs: give it text, with --calib FILE")
     return options
 
 
+def make(source: Path, target: Path, options: argparse.Namespace, progress: Progress) -> None:
+    """Quantise into the empty folder `target`."""
+    import torch
+
+    torch.manual_seed(options.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    progress("load", 0.05, "reading the checkpoint's headers")
+    tensors = stored(source)
+    decision = decide(source, tensors, options)
+    scales: dict[str, Any] = {}
+    hessians: dict[str, Any] = {}
+    counts = None
+    if options.format == "nvfp4" or options.scales == "hessian":
+        scales, hessians, counts = calibrate(source, decision.layers, options, device, progress)
+    with torch.no_grad():
+        export(target, tensors, decision, scales, hessians, options, device, progress)
+    copy_rest(source, target)
+    written = json.dumps(record(source, options, device, counts), indent=2)
+    target.joinpath("quantize.json").write_text(written + "\n", "utf-8")
+    # Last, since a folder with this file counts as a checkpoint.
+    write_configs(source, target, decision)
+
+
 def main() -> None:
-    """Quantise as the command line says; ends with a sentence where that cannot be."""
+    """Quantise as the command line says; ends with a sentence where that cannot be, and leaves no half result."""
     options = parse()
     progress = Progress(options.progress_fd)
-    if options.target.exists() and any(options.target.iterdir()):
+    target = options.target.absolute()
+    if target.exists() and any(target.iterdir()):
         raise SystemExit(f"{options.target} is not empty")
-    progress("load", 0.0, "importing torch and ModelOpt")
+    building = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    building.mkdir(parents=True)
     # Without it CUDA's matrix products, and so the ranges of activations, may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     warnings.simplefilter("ignore")
-    with contextlib.redirect_stdout(sys.stderr):
-        import modelopt.torch.quantization as mtq
-        import torch
-        from modelopt.torch.export import export_hf_checkpoint
+    try:
+        progress("load", 0.0, "importing torch and ModelOpt")
+        with contextlib.redirect_stdout(sys.stderr):
+            import modelopt.torch.quantization  # noqa: F401 - the slow part of what follows
 
-        torch.manual_seed(options.seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        device = options.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        progress("load", 0.05, "loading the checkpoint")
-        model = load(options.source, device)
-        progress("calibrate", 0.2, "finding the range of each layer")
-        with torch.no_grad():
-            mtq.quantize(model, recipe(options), calibration(options.source, options, progress))
-            progress("quantize", 0.7, "choosing scales")
-            if options.fuse_scales:
-                fuse_scales(model)
-            if options.scales == "mse":
-                search_scales(model, progress)
-            progress("export", 0.8, "rounding and writing")
-            options.target.mkdir(parents=True, exist_ok=True)
-            export_hf_checkpoint(model, export_dir=options.target)
-    copy_rest(options.source, options.target)
-    write_config(options.source, options.target)
-    for path in options.target.glob("*.safetensors"):
-        path.chmod(0o666 & ~umask())  # they come out readable by the owner alone
-    # config.json's own bytes matter to readers, the rest of the record to people: last, since it says "done".
-    written = json.dumps(record(options.source, options, device), indent=2)
-    options.target.joinpath("quantize.json").write_text(written + "\n", "utf-8")
+            make(options.source, building, options, progress)
+        if target.exists():
+            target.rmdir()
+        building.replace(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     progress("export", 1.0, "written")
 
 
