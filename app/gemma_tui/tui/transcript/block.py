@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from rich.segment import Segment
@@ -33,14 +33,22 @@ class Fence:
     closed: bool = False
 
 
+class Pixels(Protocol):
+    """Draws rows of a picture finer than characters can."""
+
+    def row(self, number: int) -> str:
+        """The escape sequence that draws a row from the cursor's place on; empty where it cannot be drawn."""
+
+
 class Line:
     """One row: a gutter that is not copied, text that is, and a style for the rest of the row.
 
     `join` is what stands between this row's text and the next one's when both are copied: a line break where the
-    source has one, the white space that was dropped where the row was wrapped.
+    source has one, the white space that was dropped where the row was wrapped. `pixels` draws the gutter, as that row
+    of a picture.
     """
 
-    __slots__ = ("cells", "code", "fill", "gutter", "join", "pad", "painted", "segments")
+    __slots__ = ("cells", "code", "fill", "gutter", "join", "pad", "painted", "pixels", "segments")
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Line:
         self.fill = fill
         self.code = code
         self.painted: dict[object, Strip] | None = None
+        self.pixels: tuple[Pixels, int] | None = None
 
     @property
     def text(self) -> str:

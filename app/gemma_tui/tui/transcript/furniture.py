@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich.cells import cell_len
@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from gemma_backend.text.clean import clean
-from gemma_tui.tui.transcript.block import Block, Line
+from gemma_tui.tui.transcript.block import Block, Line, Pixels
 from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.wrap import wrap_runs
 
@@ -27,6 +27,8 @@ _NOTICES: dict[NoticeKind, tuple[str, str]] = {
 }
 _TITLES = {"user": "You", "assistant": "Gemma", "system": "System", "completion": "Completion"}
 _STYLES = {"user": "user", "assistant": "assistant", "system": "system", "completion": "assistant"}
+ATTACHMENT = "attachment"
+"""Under this name a style's meta holds the source of the attachment that is under the mouse."""
 _ICONS = {"image": "\u25a3", "audio": "\u266a"}
 
 
@@ -34,13 +36,16 @@ _ICONS = {"image": "\u25a3", "audio": "\u266a"}
 class Attachment:
     """A picture or a clip that a turn carries: `detail` has its dimensions and size, or its length.
 
-    `rows` are preview rows made by the caller: each a tuple of (text, style) runs, styles in Rich's notation.
+    `rows` are preview rows made by the caller: each a tuple of (text, style) runs, styles in Rich's notation. `pixels`
+    draws them finer where nothing lies on them. `source` is what a click on it hands over.
     """
 
     name: str
     detail: str
     kind: Literal["image", "audio"] = "image"
     rows: tuple[tuple[tuple[str, str], ...], ...] = ()
+    pixels: Pixels | None = None
+    source: object = None
 
 
 def head_blocks(role: str, title: str, note: str, attachments: Sequence[Attachment], *, gap: bool) -> list[Block]:
@@ -49,7 +54,7 @@ def head_blocks(role: str, title: str, note: str, attachments: Sequence[Attachme
     blocks = [Block("label", label, gap=gap, style=_STYLES[role], data=clean(note, keep_newlines=False))]
     for item in attachments:
         name, detail = clean(item.name, keep_newlines=False), clean(item.detail, keep_newlines=False)
-        blocks.append(Block("attachment", name, data=Attachment(name, detail, item.kind, item.rows)))
+        blocks.append(Block("attachment", name, data=replace(item, name=name, detail=detail)))
     return blocks
 
 
@@ -71,11 +76,15 @@ def furniture(block: Block, width: int, palette: Palette) -> list[Line]:
         note = f"  {block.data}" if block.data else ""
         lines.extend(_wrapped([(block.source, palette[block.style]), (note, palette["muted"])], width, palette))
     elif isinstance(block.data, Attachment):
-        for row in block.data.rows:
+        handed = Style(meta={ATTACHMENT: block.data.source}) if block.data.source is not None else Style.null()
+        for number, row in enumerate(block.data.rows):
             segments = [
-                Segment(clean(text, keep_newlines=False), palette["text"] + Style.parse(style)) for text, style in row
+                Segment(clean(text, keep_newlines=False), palette["text"] + Style.parse(style) + handed)
+                for text, style in row
             ]
             lines.append(Line([], 0, palette["text"], segments))
+            if block.data.pixels is not None:
+                lines[-1].pixels = block.data.pixels, number
         runs = [(block.source, palette["text"]), (f"  {block.data.detail}", palette["muted"])]
         icon = Segment(_ICONS[block.data.kind] + " ", palette["marker"])
         lines.extend(_wrapped(runs, width - 2, palette, icon))

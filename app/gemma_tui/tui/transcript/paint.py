@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len, split_graphemes
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual.cache import FIFOCache
 from textual.strip import Strip
 
-from gemma_tui.tui.transcript.block import Line
+from gemma_tui.tui.transcript.block import Line, Pixels
 from gemma_tui.tui.transcript.wrap import is_single
 
 MARGIN = 2
@@ -52,6 +53,28 @@ class RowStrip(Strip):
         return [self] if cuts == [self._cell_length] else super().divide(cuts)
 
 
+class PictureStrip(RowStrip):
+    """A row of a picture: characters that resemble it, and its pixels on top of them where the row is drawn whole.
+
+    Where something lies on the row it is cut, and the pieces are plain strips: the characters alone.
+    """
+
+    def __init__(self, segments: list[Segment], cell_length: int, end: int, pixels: Pixels, number: int) -> None:
+        super().__init__(segments, cell_length)
+        self._end = end
+        self._pixels = pixels
+        self._number = number
+
+    def render(self, console: Console) -> str:
+        """The row for the terminal; the cursor goes back to the picture's left edge for its pixels."""
+        sequence = self._pixels.row(self._number)
+        if not sequence:
+            return super().render(console)
+        before, after = Strip(self._segments[: self._end]), Strip(self._segments[self._end :])
+        back = cell_len("".join([segment.text for segment in self._segments[1 : self._end]]))
+        return f"{before.render(console)}\x1b7\x1b[{back}D{sequence}\x1b8{after.render(console)}"
+
+
 def paint_row(line: Line, width: int, bar: Segment, base: Style, edge: Segment, filtered: Filter) -> Strip:
     """The row for the screen, `width` cells wide; kept on the line for as long as its surroundings are the same."""
     key = (width, bar, edge)
@@ -59,7 +82,12 @@ def paint_row(line: Line, width: int, bar: Segment, base: Style, edge: Segment, 
         line.painted = {}
     strip = line.painted.get(key)
     if strip is None:
-        strip = line.painted[key] = RowStrip(filtered(_row(line, width, bar, base, edge)), width)
+        segments = filtered(_row(line, width, bar, base, edge))
+        if line.pixels is not None and MARGIN + gutter_cells(line) < width:
+            strip = PictureStrip(segments, width, 1 + len(line.gutter), *line.pixels)
+        else:
+            strip = RowStrip(segments, width)
+        line.painted[key] = strip
     return strip
 
 

@@ -1,0 +1,1 @@
+"""Pictures in the ways that terminals can draw them."""
