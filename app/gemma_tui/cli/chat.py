@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             theme=ui.theme if ui else None,
             board=ui.dashboard if ui else True,
             mouse=ui.mouse if ui else True,
+            pictures=ui.pictures if ui else "auto",
         )
         apps.append(app)
         return app

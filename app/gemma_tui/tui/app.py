@@ -66,6 +66,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         theme: str = DARK.name,
         board: bool = True,
         mouse: bool = True,
+        pictures: str = "auto",
         poll: bool = True,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -84,7 +85,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         self._interrupted_at = float("-inf")
         self._state_since = now()
         self._last_state: EngineState = "starting"
-        self.main = MainScreen(board=board, now=now)
+        self.main = MainScreen(board=board, now=now, pictures=pictures)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = theme if theme in self.available_themes else DARK.name
@@ -104,10 +105,11 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         theme: str | None,
         board: bool,
         mouse: bool,
+        pictures: str,
     ) -> Self:
         """The app for what the command line and the person's settings ask for."""
         wanted = Wanted(url, api_key_file, ca_file, insecure, model, profile, yes, no_history)
-        app = cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse)
+        app = cls(wanted, theme=theme or DARK.name, board=board, mouse=mouse, pictures=pictures)
         if theme is not None and theme not in app.available_themes:
             names = ", ".join(sorted(app.available_themes))
             raise UsageError(f"There is no theme {theme!r} (ui.theme): choose one of {names}.")

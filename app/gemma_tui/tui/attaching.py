@@ -10,12 +10,8 @@ from pathlib import Path
 from gemma_backend.types import AudioPart, BadInput, ImagePart, Part, TextPart
 from gemma_tui.tui.completing import at_words
 from gemma_tui.tui.conversation import Spawn
-from gemma_tui.tui.transcript.furniture import Attachment
 from gemma_tui.tui.widgets.chips import PREVIEW_WIDTH, Chip, ChipBar
-from gemma_tui.tui.widgets.preview import Rows, part_detail, picture_rows, wave_rows
-
-TRANSCRIPT_PREVIEW = (28, 9)
-"""Columns and rows of a picture in the transcript."""
+from gemma_tui.tui.widgets.preview import Rows, picture_rows, wave_rows
 
 
 class Attacher:
@@ -100,24 +96,3 @@ def message_parts(text: str, chips: Sequence[Chip]) -> tuple[Part, ...]:
         texts.append(text)
     whole = "\n\n".join(texts)
     return (*media, TextPart(whole)) if whole else tuple(media)
-
-
-def transcript_attachments(chips: Sequence[Chip], width: int, background: str) -> list[Attachment]:
-    """What the transcript shows of `chips`; decodes pictures, so call it off the event loop."""
-    columns, height = min(TRANSCRIPT_PREVIEW[0], max(8, width - 8)), TRANSCRIPT_PREVIEW[1]
-    shown = []
-    for chip in chips:
-        if isinstance(chip.part, ImagePart):
-            fitted = fitted_cells(chip.part, columns, height)
-            rows = picture_rows(chip.part, *fitted, background)
-            shown.append(Attachment(chip.name, part_detail(chip.part), "image", rows))
-        elif isinstance(chip.part, AudioPart):
-            rows = wave_rows(chip.part.peaks, columns, 2, "")
-            shown.append(Attachment(chip.name, part_detail(chip.part), "audio", rows))
-    return shown
-
-
-def fitted_cells(part: ImagePart, columns: int, rows: int) -> tuple[int, int]:
-    """The largest columns and rows within these that have the picture's shape; a cell holds two square pixels."""
-    scale = min(columns / max(1, part.width), rows * 2 / max(1, part.height))
-    return max(2, round(part.width * scale)), max(1, round(part.height * scale / 2))

@@ -33,6 +33,7 @@ _LEAVE = "\x1b[?1049l\x1b[?25h"
 _APC_KITTY = "\x1b_Gi=4207,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 _NAME = "\x1b[>0q"
 _CELL = "\x1b[16t"
+_REGISTERS = "\x1b[?1;1;0S"
 _ATTRIBUTES = "\x1b[c"
 
 
@@ -71,15 +72,16 @@ def splash(size: tuple[int, int], title: str, hint: str) -> str:
 def questions(environ: Mapping[str, str]) -> str:
     """Escape sequences that ask a terminal what it can draw; empty where it would print them instead of answering.
 
-    They ask for kitty's graphics protocol, the name and version (XTVERSION), the size of a cell in pixels, and last,
-    because every terminal answers it, the attributes (DA1), among which is sixel. tmux answers for itself, so that
+    They ask for kitty's graphics protocol, the name and version (XTVERSION), the size of a cell in pixels, the colours
+    of a sixel image (XTSMGRAPHICS), and last, because every terminal answers it, the attributes (DA1), among which is
+    sixel. tmux answers for itself, so that
     the first two also go through it to the terminal outside.
     """
     if environ.get("TERM", "") in ("", "dumb", "linux") or environ.get("TERM_PROGRAM") == "Apple_Terminal":
         return ""
     if environ.get("TMUX"):
-        return through_tmux(_APC_KITTY + _NAME) + _NAME + _CELL + _ATTRIBUTES
-    return _APC_KITTY + _NAME + _CELL + _ATTRIBUTES
+        return through_tmux(_APC_KITTY + _NAME) + _NAME + _CELL + _REGISTERS + _ATTRIBUTES
+    return _APC_KITTY + _NAME + _CELL + _REGISTERS + _ATTRIBUTES
 
 
 def through_tmux(sequences: str) -> str:

@@ -11,7 +11,7 @@ from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XT
 from textual.app import App
 from textual.message import Message
 
-from gemma_tui.tui.terminal import ANSWER, BEGUN, Terminal
+from gemma_tui.tui.terminal import ANSWER, BEGUN, Terminal, cell_now
 
 ANSWER_SECONDS = 0.1
 """How long answers are awaited once the app reads its input; what comes later is passed over."""
@@ -119,7 +119,8 @@ class AskedApp(App[int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.terminal = Terminal()
+        # Some terminals tell the size of a cell to the kernel alone.
+        self.terminal = Terminal(cell=cell_now())
         self._answers_count = True
 
     def on_terminal_answer(self, message: TerminalAnswer) -> None:
@@ -154,3 +155,9 @@ def take_mouse(app: App[int], taken: bool) -> None:
         # The driver reads it again when it comes back from a suspension.
         driver._mouse = taken
         driver._enable_mouse_support()
+
+
+def write_terminal(app: App[int], sequences: str) -> None:
+    """Send escape sequences to the terminal, in between what Textual draws; from any thread."""
+    if app._driver is not None and not app.is_headless:
+        app._driver.write(sequences)

@@ -55,6 +55,8 @@ class UiSettings(Section):
     """Whether the dashboard is open at the start where there is room for it."""
     mouse: bool = True
     """Whether the mouse is used; off leaves selection to the terminal."""
+    pictures: Literal["auto", "kitty", "sixel", "blocks", "none"] = "auto"
+    """How pictures are drawn: kitty's protocol, sixel, half blocks, not at all; `auto` asks the terminal."""
 
 
 class HistorySettings(Section):

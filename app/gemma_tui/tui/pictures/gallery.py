@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from gemma_backend.types import AudioPart, ImagePart, Part
 from gemma_tui.tui.pictures.kitty import placeholders, removal, transmission
 from gemma_tui.tui.pictures.sixel import MOST_COLOURS, sixel_rows
 from gemma_tui.tui.start import through_tmux
-from gemma_tui.tui.terminal import Terminal
+from gemma_tui.tui.terminal import Terminal, cell_now
 from gemma_tui.tui.transcript.furniture import Attachment
 from gemma_tui.tui.widgets.preview import Rows, part_detail, picture_rows, wave_rows
 
@@ -38,13 +37,13 @@ class Gallery:
         write: Callable[[str], None],
         *,
         background: Callable[[], str],
-        colours: Callable[[], int],
+        true_colour: Callable[[], bool],
         wanted: str = "auto",
     ) -> None:
         self._terminal = terminal
         self._write = write
         self._background = background
-        self._colours = colours
+        self._true_colour = true_colour
         self._wanted = wanted
         self._sent: OrderedDict[int, list[str]] = OrderedDict()
         # Numbers of other programs on the same terminal begin elsewhere, most likely.
@@ -57,7 +56,7 @@ class Gallery:
         if self._wanted in ("blocks", "none"):
             return self._wanted
         # The colour of a placeholder is the picture's number, which must arrive as it is.
-        if best == "kitty" and self._colours() < 1 << 24:
+        if best == "kitty" and not self._true_colour():
             return "blocks"
         if self._wanted in ("auto", best):
             return best
@@ -178,18 +177,3 @@ def fitted_cells(part: ImagePart, columns: int, rows: int) -> tuple[int, int]:
     """The largest columns and rows within these that have the picture's shape; a cell is twice as high as wide."""
     scale = min(columns / max(1, part.width), rows * 2 / max(1, part.height))
     return max(2, round(part.width * scale)), max(1, round(part.height * scale / 2))
-
-
-def cell_now() -> tuple[int, int] | None:
-    """The size of a character in pixels by what the terminal tells the kernel, None where it does not."""
-    try:
-        import fcntl
-        import sys
-        import termios
-
-        assert sys.__stdin__ is not None
-        packed = fcntl.ioctl(sys.__stdin__.fileno(), termios.TIOCGWINSZ, bytes(8))
-    except (ImportError, OSError, ValueError, AssertionError):
-        return None
-    rows, columns, width, height = struct.unpack("HHHH", packed)
-    return (width // columns, height // rows) if rows and columns and width >= columns and height >= rows else None

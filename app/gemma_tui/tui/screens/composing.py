@@ -9,10 +9,12 @@ from textual import on
 from textual.screen import Screen
 from textual.widgets import TextArea
 
-from gemma_tui.tui.attaching import Attacher, attached_words, message_parts, transcript_attachments
+from gemma_tui.tui.attaching import Attacher, attached_words, message_parts
 from gemma_tui.tui.commanding import Commander
 from gemma_tui.tui.completer import Completer
 from gemma_tui.tui.own_commands import register_all
+from gemma_tui.tui.pictures.gallery import Gallery
+from gemma_tui.tui.terminal_input import AskedApp, write_terminal
 from gemma_tui.tui.widgets.chips import ChipBar
 from gemma_tui.tui.widgets.completions import Completions
 from gemma_tui.tui.widgets.composer import Composer
@@ -29,7 +31,7 @@ class ComposingScreen(Screen[None]):
     conversation: Conversation
     transcript: Transcript
 
-    def __init__(self) -> None:
+    def __init__(self, *, pictures: str = "auto") -> None:
         super().__init__()
         self.chips = ChipBar(id="chips")
         self.completions = Completions(id="completions")
@@ -37,9 +39,22 @@ class ComposingScreen(Screen[None]):
         self.notice = Notice(id="notice")
         self.commander = Commander(self.refuse)
         self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
+        self.gallery = Gallery(
+            lambda: self.asked.terminal,
+            lambda sequences: write_terminal(self.asked, sequences),
+            background=lambda: self.background_hex,
+            true_colour=lambda: self.app.console.color_system == "truecolor" and not self.app.no_color,
+            wanted=pictures,
+        )
         self.completer = Completer(self.composer, self.completions, self.commander, self.run_worker, list)
         register_all(self)
         self._sending = False
+
+    @property
+    def asked(self) -> AskedApp:
+        """The app, which knows what the terminal can draw."""
+        assert isinstance(self.app, AskedApp)
+        return self.app
 
     def changed(self) -> None:
         """Bring what is shown up to date."""
@@ -76,7 +91,7 @@ class ComposingScreen(Screen[None]):
             return
         chips = self.chips.chips
         attachments = await asyncio.to_thread(
-            transcript_attachments, chips, self.transcript.size.width or 80, self.background_hex
+            self.gallery.attachments, [chip.part for chip in chips if chip.part], self.transcript.size.width or 80
         )
         pasted = [chip.detail for chip in chips if chip.name == "pasted text"]
         shown = "\n".join([text, *(f"[pasted text: {detail}]" for detail in pasted)]).strip("\n")

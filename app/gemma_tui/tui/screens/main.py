@@ -59,8 +59,8 @@ class MainScreen(ComposingScreen):
         Binding("ctrl+end", "end", "Go to the end", show=False, priority=True),
     ]
 
-    def __init__(self, *, board: bool, now: Callable[[], float]) -> None:
-        super().__init__()
+    def __init__(self, *, board: bool, now: Callable[[], float], pictures: str = "auto") -> None:
+        super().__init__(pictures=pictures)
         self.mode = "chat"
         self.transcript = Transcript(id="transcript")
         self.start_view = StartView(id="start", now=now)
