@@ -1,9 +1,10 @@
 """Kills every part of an engine at random moments and counts what is left: `make torture`, or
 
-    PYTHONPATH=tests python -m faults.torture --rounds 20 --only keeper,core --moments loading,serving
+    PYTHONPATH=tests python -m faults.torture --rounds 20 --only screen,core --moments loading,serving
 
-prints one line for each kind and moment: rounds passed and the slowest clean-up in seconds. The exit code is 1 if any
-round failed.
+Each kind is played `--rounds` times, at moments drawn from those named; with `--journal FILE` what was played is kept,
+and the next run goes on from there. Prints one line for each kind: rounds passed, at which moments, and the slowest
+clean-up in seconds. The exit code is 1 if any round failed.
 """
 
 from __future__ import annotations
@@ -11,183 +12,105 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
 
-from gemma_backend.engine import record as records
-from gemma_backend.engine.health import connect, healthy
-from stubs.real_engine import Scene, environment, start_scene, wait_for
+from faults.rounds import KINDS, MOMENTS, play
 
-LIMIT = 5.0
-MOMENTS = ("loading", "serving", "streaming")
-# A start takes some 50 s on an idle machine with two cores; much of it is imports, before the engine core exists.
-LOADING = (0.0, 45.0)
+WEIGHTS = {"installing": 2, "loading": 4, "serving": 2, "streaming": 2}
+"""How often each moment is drawn: most of an engine's starts are spent loading."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the rounds of one kind at one moment."""
+    """What became of the rounds of one kind."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    moments: dict[str, int] = field(default_factory=dict)
 
 
-def _program(number: int) -> Callable[[Scene], None]:
-    return lambda scene: os.kill(scene.program.pid, number)
+def plan(kinds: list[str], moments: list[str], rounds: int, seed: int) -> list[tuple[str, int, str]]:
+    """Kind, number and moment of every round, one round of each kind after the other."""
+    chance = Random(seed)
+    planned = []
+    for number in range(1, rounds + 1):
+        for kind in kinds:
+            possible = [one for one in moments if one != "installing" or KINDS[kind].installing]
+            if possible:
+                planned.append((kind, number, chance.choices(possible, [WEIGHTS[one] for one in possible])[0]))
+    return planned
 
 
-def _program_twice(scene: Scene) -> None:
-    for _ in range(2):
-        os.kill(scene.program.pid, signal.SIGINT)
-        time.sleep(0.2)
-
-
-def _keeper(scene: Scene) -> None:
-    os.kill(scene.record.keeper[0], signal.SIGKILL)
-
-
-def _keeper_and_program(scene: Scene) -> None:
-    scene.program.kill()
-    _keeper(scene)
-    scene.program.wait()
-    subprocess.run(
-        [sys.executable, "-m", "gemma_tui", "engine", "status"], env=environment(), capture_output=True, check=True
-    )
-
-
-def _server(scene: Scene) -> None:
-    assert scene.record.engine is not None
-    os.kill(scene.record.engine[0], signal.SIGKILL)
-
-
-def _core(scene: Scene) -> None:
-    core = scene.named("VLLM::EngineCore") or scene.named("spawn_main")
-    if core is not None:
-        os.kill(core, signal.SIGKILL)
-    else:
-        _server(scene)
-
-
-# Who gets what; the second column is the program that owns the engine.
-KINDS: dict[str, tuple[str, Callable[[Scene], None]]] = {
-    "program": ("owner", _program(signal.SIGKILL)),
-    "keeper": ("owner", _keeper),
-    "both": ("owner", _keeper_and_program),
-    "server": ("owner", _server),
-    "core": ("owner", _core),
-    "hang-up": ("owner", _program(signal.SIGHUP)),
-    "terminate": ("owner", _program(signal.SIGTERM)),
-    "interrupts": ("owner", _program_twice),
-    "serve": ("serve", _program(signal.SIGKILL)),
-    "serve-hang-up": ("serve", _program(signal.SIGHUP)),
-    "serve-terminate": ("serve", _program(signal.SIGTERM)),
-    "serve-interrupts": ("serve", _program_twice),
-}
-
-
-def one_round(kind: str, moment: str, random_source: random.Random) -> tuple[float, list[str]]:
-    """Start, wait for the moment, kill, and return the seconds until clean and what was left after the limit."""
-    owner, kill = KINDS[kind]
-    port = _free_port()
-    serve = ["serve", "--profile", "pocket", "--no-key", "--port", str(port)]
-    scene = start_scene(serve if owner == "serve" else None)
-    try:
-        if moment == "loading":
-            until = time.monotonic() + random_source.uniform(*LOADING)
-            while time.monotonic() < until and scene.program.poll() is None:
-                scene.look()
-                time.sleep(0.5)
+def tallies(played: list[dict[str, object]]) -> dict[str, Tally]:
+    """The rounds of each kind summed up."""
+    found: dict[str, Tally] = {}
+    for one in played:
+        tally = found.setdefault(str(one["kind"]), Tally())
+        moment = str(one["moment"])
+        tally.moments[moment] = tally.moments.get(moment, 0) + 1
+        seconds = one["seconds"]
+        assert isinstance(seconds, float | int)
+        tally.slowest = max(tally.slowest, float(seconds))
+        if one["left"]:
+            tally.failed.append(f"round {one['number']}, {moment}: {one['left']}")
         else:
-            if not wait_for(lambda: healthy(scene.record.endpoint), 240):
-                return 0.0, ["never became ready"]
-            if moment == "streaming":
-                threading.Thread(target=_stream, args=(scene,), daemon=True).start()
-            time.sleep(random_source.uniform(0.0, 3.0))
-        scene.look()
-        kill(scene)
-        began = time.monotonic()
-        wait_for(lambda: scene.left() == [], LIMIT)
-        took, left = time.monotonic() - began, scene.left()
-        if owner == "serve" and not _free(port):
-            left.append(f"port {port}")
-        return took, left
-    finally:
-        scene.program.kill()
-        scene.program.wait()
-        for record in records.records():
-            records.stop(record)
+            tally.passed += 1
+    return found
 
 
-def _stream(scene: Scene) -> None:
-    endpoint = scene.record.endpoint
-    body = json.dumps({"model": scene.record.model, "prompt": "Once", "max_tokens": 3000, "stream": True})
-    head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    try:
-        with connect(endpoint) as connection:
-            connection.settimeout(60)
-            connection.sendall(f"POST /v1/completions HTTP/1.1\r\n{head}{body}".encode())
-            while connection.recv(65536):
-                pass
-    except OSError:
-        pass
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-            probe.listen()
-        except OSError:
-            return False
-        return True
+def table(played: list[dict[str, object]]) -> str:
+    """The table that is printed."""
+    lines = [f"{'killed':<21}{'clean':>7}{'slowest':>10}  {' / '.join(MOMENTS)}"]
+    for kind, tally in sorted(tallies(played).items(), key=lambda item: list(KINDS).index(item[0])):
+        total = tally.passed + len(tally.failed)
+        when = " / ".join(str(tally.moments.get(moment, 0)) for moment in MOMENTS)
+        lines.append(f"{kind:<21}{tally.passed:>4}/{total:<2}{tally.slowest:>8.1f} s  {when}")
+        lines += [f"    {line}" for line in tally.failed]
+    return "\n".join(lines)
 
 
 def main() -> int:
-    """Run all rounds and print the table."""
+    """Play what is not yet in the journal, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", default=",".join(KINDS), help="kinds, separated by commas")
     parser.add_argument("--moments", default=",".join(MOMENTS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--journal", type=Path, help="file that keeps what was played, to go on from there")
+    parser.add_argument("--most", type=int, default=1 << 30, help="play no more than so many rounds now")
     args = parser.parse_args()
-    random_source = random.Random(args.seed)
-    tallies: dict[tuple[str, str], Tally] = {}
-    with tempfile.TemporaryDirectory(prefix="gemma-") as home:
-        os.environ |= {"GEMMA_TUI_STATE_DIR": f"{home}/state", "GEMMA_TUI_LOG_DIR": f"{home}/log"}
-        for number in range(args.rounds):
-            for kind in args.only.split(","):
-                for moment in args.moments.split(","):
-                    tally = tallies.setdefault((kind, moment), Tally())
-                    took, left = one_round(kind, moment, random_source)
-                    tally.slowest = max(tally.slowest, took)
-                    if left:
-                        tally.failed.append(f"round {number + 1}: {', '.join(left)}")
-                    else:
-                        tally.passed += 1
-                    print(f"{kind:<17}{moment:<11}{left or 'ok'} {took:.1f} s", file=sys.stderr, flush=True)
-    print(f"{'killed':<17}{'moment':<11}{'clean':>8}{'slowest':>10}")
-    for (kind, moment), tally in tallies.items():
-        total = tally.passed + len(tally.failed)
-        print(f"{kind:<17}{moment:<11}{tally.passed:>4}/{total:<3}{tally.slowest:>8.1f} s")
-        for line in tally.failed:
-            print(f"    {line}")
-    return int(any(tally.failed for tally in tallies.values()))
+    planned = plan(args.only.split(","), args.moments.split(","), args.rounds, args.seed)
+    played = _read(args.journal)
+    done = {(one["kind"], one["number"]) for one in played}
+    for kind, number, moment in [one for one in planned if one[:2] not in done][: args.most]:
+        with tempfile.TemporaryDirectory(prefix="gemma-") as home:
+            for name in ("STATE", "LOG", "CONFIG", "CACHE"):
+                os.environ[f"GEMMA_TUI_{name}_DIR"] = f"{home}/{name.lower()}"
+            began = time.monotonic()
+            result = play(kind, moment, Random(f"{args.seed} {kind} {number}"))
+            one: dict[str, object] = {
+                "kind": kind, "number": number, "moment": moment, "seconds": round(result.seconds, 2),
+                "left": result.left, "took": round(time.monotonic() - began),
+            }  # fmt: skip
+        played.append(one)
+        if args.journal is not None:
+            with args.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(one) + "\n")
+        print(f"{kind:<21}{moment:<11}{result.left or 'clean'} {result.seconds:.1f} s", file=sys.stderr, flush=True)
+    print(table(played))
+    return int(any(one["left"] for one in played))
+
+
+def _read(journal: Path | None) -> list[dict[str, object]]:
+    if journal is None or not journal.exists():
+        return []
+    return [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

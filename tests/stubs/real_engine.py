@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gemma_backend.checkpoint.locate import locate
 from gemma_backend.config.profiles import Profile, load_profile
@@ -88,11 +88,22 @@ class BackgroundEngine:
         return asyncio.run_coroutine_threadsafe(job, self._loop).result(timeout=280)
 
 
+class Owning(Protocol):
+    """A program that owns an engine, as a scene needs it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+
+
 @dataclass(slots=True)
 class Scene:
     """A program that owns an engine, and what was seen of that engine, to be compared with what is left later."""
 
-    program: subprocess.Popen[str]
+    program: Owning
     record: records.Record
     shm: set[str]
 

@@ -50,6 +50,10 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             yield ProgressLine(id="progress")
             yield Static("", id="message", classes="gap", markup=False)
 
+    def on_unmount(self) -> None:
+        # The program is being left, for which the installation's thread is waited.
+        self._cancelled = True
+
     def on_mount(self) -> None:
         self._hint("Esc quits")
         self.look()
