@@ -84,11 +84,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--journal", type=Path, help="file that keeps what was played, to go on from there")
     parser.add_argument("--most", type=int, default=1 << 30, help="play no more than so many rounds now")
+    parser.add_argument("--now", default=",".join(MOMENTS), help="of the planned rounds, play those of these moments")
     args = parser.parse_args()
     planned = plan(args.only.split(","), args.moments.split(","), args.rounds, args.seed)
     played = _read(args.journal)
     done = {(one["kind"], one["number"]) for one in played}
-    for kind, number, moment in [one for one in planned if one[:2] not in done][: args.most]:
+    waiting = [one for one in planned if one[:2] not in done and one[2] in args.now.split(",")]
+    for kind, number, moment in waiting[: args.most]:
         with tempfile.TemporaryDirectory(prefix="gemma-") as home:
             for name in ("STATE", "LOG", "CONFIG", "CACHE"):
                 os.environ[f"GEMMA_TUI_{name}_DIR"] = f"{home}/{name.lower()}"

@@ -6,32 +6,8 @@ operating system. To add a cause: one entry here and one captured log in tests/f
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One way to fail.
-
-    `patterns` are searched in an exception's type and message; with `anywhere` also in lines outside tracebacks.
-    Named groups fill the places of the same name in `sentence` and `advice`; one that took no part is written as "?".
-    A cause in `unless` that is found anywhere in the same start is the better answer.
-    """
-
-    name: str
-    patterns: tuple[re.Pattern[str], ...]
-    sentence: str
-    advice: str
-    anywhere: bool = False
-    unless: tuple[str, ...] = ()
-
-
-def _cause(
-    name: str, patterns: list[str], sentence: str, advice: str, anywhere: bool = False, unless: tuple[str, ...] = ()
-) -> Cause:
-    return Cause(name, tuple(re.compile(one, re.DOTALL) for one in patterns), sentence, advice, anywhere, unless)
-
+from gemma_backend.engine.cause import Cause
+from gemma_backend.engine.cause import cause as _cause
 
 _OFFLINE = "Download the checkpoint first, or name a folder that holds it."
 _FULL_AGAIN = "Fetch or copy the checkpoint again and compare the files' sizes with the source."
@@ -550,24 +526,3 @@ CAUSES: tuple[Cause, ...] = (
 )
 
 BY_NAME = {cause.name: cause for cause in CAUSES}
-
-
-def filled(cause: Cause, found: re.Match[str], known: dict[str, str] | None = None) -> tuple[str, str]:
-    """The sentence and the advice of `cause`, with what `found` caught or `known` holds; a clause without one goes."""
-    values = dict(known or {}) | {key.rstrip("2"): value for key, value in found.groupdict().items() if value}
-    return _fill(cause.sentence, values), _fill(cause.advice, values)
-
-
-def _fill(template: str, values: dict[str, str]) -> str:
-    text = template
-    for name in re.findall(r"\{(\w+)\}", template):
-        value = " ".join(values.get(name, "").split())[:160].rstrip(".")
-        text = text.replace("{" + name + "}", value or "\0")
-    if "\0" not in text:
-        return text
-    # Without the figure a clause has nothing to say: a bracket goes, and so does what stands behind the colon.
-    text = re.sub(r" \([^()]*\0[^()]*\)", "", text)
-    text = text.replace("Set max-model-len to \0 or less", "Lower max-model-len")
-    text = text.replace("Port \0", "The port").replace("max-model-len \0", "max-model-len")
-    text = re.sub(r": [^:]*\0[^:]*$", ".", text)
-    return text.replace("\0", "it")

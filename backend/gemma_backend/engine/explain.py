@@ -6,7 +6,8 @@ import re
 from collections import deque
 from dataclasses import dataclass, replace
 
-from gemma_backend.engine.causes import BY_NAME, CAUSES, Cause, filled
+from gemma_backend.engine.cause import Cause, filled
+from gemma_backend.engine.causes import BY_NAME, CAUSES
 from gemma_backend.engine.lines import Line, later, parse, pieces
 from gemma_backend.engine.phases import READY, SERVER, VERSION, PhaseTracker
 from gemma_backend.engine.tracebacks import START, STOPPED, Raised, Tracebacks, chains, root
