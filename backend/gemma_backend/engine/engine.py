@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1
 HEALTH_SECONDS = 0.1
-# TERM and its wait take 5 s, KILL and the resource trackers seldom another 2 s.
+# TERM and its wait take 2.5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
 # So long an engine whose log says that it is lost may write the rest of its traceback. vLLM's server goes on for up to

@@ -20,12 +20,13 @@ FATAL = re.compile(
     r"|(?:RuntimeError: )?Engine core initialization failed|\[shutdown\] MPClient: engine core exited unexpectedly"
     r"|(?:RuntimeError: )?Frontend process failed during"
     r"|(?:[\w. -]{1,60}: )?error: (?:unrecognized arguments|argument |ambiguous option|the following arguments are)"
-    r"|(?:bash: line \d+: +\d+ )?Killed\b|(?:.*exited with (?:code|status) (?:137|139|1)\b)|OOMKilled"
+    r"|(?:bash: line \d+: +\d+ )?Killed\b|OOMKilled"
     r"|Fatal Python error: |Segmentation fault|Illegal instruction|Bus error|!!!!!!! \w+ encountered"
     r"|ERROR:\s+\[Errno \d+\]|ERROR:\s+Application startup failed"
     r"|(?:\S+: )?No module named '?vllm|(?:\S+: )+vllm: (?:command )?not found"
     r"|docker: Error response from daemon|nvidia-container-cli: "
 )
+EXITED = re.compile(r".*exited with (?:code|status) (?:137|139|1)\b")
 STOPPING = re.compile(
     r"\[shutdown\] (?:API server: shutdown triggered|EngineCore: trigger received signal=SIG(?:TERM|INT))"
     r"|INFO:\s+Shutting down$|Received KeyboardInterrupt|Shutting down FastAPI HTTP server"
@@ -36,6 +37,8 @@ DEAD = re.compile(r".*\bEngineDeadError\b")
 CLOSING = re.compile(r"\[shutdown\] (?!MPClient: engine core exited)")
 # Logged before a start, once: whatever stands behind belongs to a new process in the same file.
 BANNER = re.compile(r"non-default args: |vLLM API server version ")
+# One look for nearly all lines of a log, which are none of these.
+NOTABLE = re.compile("|".join(f"(?:{one.pattern})" for one in (FATAL, STOPPING, CLOSING, BANNER)))
 TAIL = 60
 EXCERPT = 14
 DEFAULT_PORT = "8000"
@@ -125,7 +128,8 @@ class LogReader:
         events: list[EngineEvent] = []
         for piece in pieces(text):
             line = parse(piece)
-            if BANNER.match(line.text) and self._began():
+            notable = bool(NOTABLE.match(line.text))
+            if notable and BANNER.match(line.text) and self._began():
                 self._reset()
             moment = self._moment(line, at)
             self.recognised = self.recognised or bool(line.level or line.process)
@@ -139,7 +143,7 @@ class LogReader:
                 if len(self.tracker.phases) > opened:
                     # Whatever was raised before did not keep the start from going on.
                     self._broken = None
-            self._notice(line)
+            self._notice(line, notable)
         return events
 
     def finish(self, *, exit_code: int | None = None, stopped: bool = False) -> Explanation:
@@ -168,31 +172,34 @@ class LogReader:
             self._last = max(self._last, self._stamp - self._first)
         return round(self._last, 3)
 
-    def _notice(self, line: Line) -> None:
-        if found := VERSION.match(line.text):
+    def _notice(self, line: Line, notable: bool) -> None:
+        text = line.text
+        if ("version" in text or "(v" in text) and (found := VERSION.match(text)):
             self.version = found[1]
-        if line.text.startswith("non-default args: ") and "'uds'" not in line.text:
-            port = re.search(r"'port': (\d+)", line.text)
-            self._known["port"] = port[1] if port else DEFAULT_PORT
-        if line.text.strip():
-            self._tail.append(line.text)
-        if STOPPING.match(line.text) and not self._fatal:
-            self._stopping = True
-        if CLOSING.match(line.text):
-            self._closing = True
+        if notable:
+            if text.startswith("non-default args: ") and "'uds'" not in text:
+                port = re.search(r"'port': (\d+)", text)
+                self._known["port"] = port[1] if port else DEFAULT_PORT
+            if STOPPING.match(text) and not self._fatal:
+                self._stopping = True
+            if CLOSING.match(text):
+                self._closing = True
+        if text.strip():
+            self._tail.append(text)
         raised = self.tracebacks.feed(line)
         if raised is not None:
             self._weigh(raised)
             return
-        if self._is_fatal(line.text) and not self._stopping and not self._served(line):
-            self._fatal = self._fatal or line.text
-            if IN_USE.search(line.text):
+        telling = notable or "exited with" in text or "EngineDeadError" in text
+        if telling and self._is_fatal(text) and not self._stopping and not self._served(line):
+            self._fatal = self._fatal or text
+            if IN_USE.search(text):
                 self._bound = False
-        if not line.text.startswith((" ", "\t")) and START not in line.text:
-            self._loose.append(line.text)
+        if not text.startswith((" ", "\t")) and START not in text:
+            self._loose.append(text)
 
     def _is_fatal(self, text: str) -> bool:
-        return bool(FATAL.match(text) or (not self._closing and DEAD.match(text)))
+        return bool(FATAL.match(text) or EXITED.match(text) or (not self._closing and DEAD.match(text)))
 
     def _served(self, line: Line) -> bool:
         """Whether a line of a serving engine only tells of one request."""
@@ -236,7 +243,7 @@ class LogReader:
     def _better(self, cause: Cause, match: re.Match[str]) -> tuple[Cause, re.Match[str]]:
         for name in cause.unless:
             for text in [*self._loose, *(one.text for one in self.tracebacks.raised)]:
-                if other := _search(BY_NAME[name], text):
+                if other := BY_NAME[name].search(text):
                     return BY_NAME[name], other
         return cause, match
 
@@ -256,9 +263,9 @@ class LogReader:
 
     def _loose_cause(self) -> tuple[Cause, re.Match[str]] | None:
         for cause in CAUSES:
-            if cause.anywhere or (self._fatal and _search(cause, self._fatal)):
+            if cause.anywhere or (self._fatal and cause.search(self._fatal)):
                 for text in [*([self._fatal] if self._fatal else []), *reversed(self._loose)]:
-                    if match := _search(cause, text):
+                    if match := cause.search(text):
                         return self._better(cause, match)
         return None
 
@@ -290,10 +297,6 @@ class LogReader:
         return "The engine failed to start; the log ends before it says why.", "Look at the whole log.", tail
 
 
-def _search(cause: Cause, text: str) -> re.Match[str] | None:
-    return next((found for pattern in cause.patterns if (found := pattern.search(text))), None)
-
-
 def _of_chain(group: list[Raised]) -> tuple[Cause, re.Match[str]] | None:
     """The first cause of the table that an exception of this chain shows, the one nearest to the fault first."""
     best = root(group)
@@ -302,7 +305,7 @@ def _of_chain(group: list[Raised]) -> tuple[Cause, re.Match[str]] | None:
         if one.wrapper and not re.search(r"-(?:4|6|7|8|9|11)\b", one.text):
             continue
         for cause in CAUSES:
-            if match := _search(cause, one.text):
+            if match := cause.search(one.text, one.where):
                 return cause, match
     return None
 

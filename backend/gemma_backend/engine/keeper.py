@@ -39,6 +39,9 @@ PR_SET_CHILD_SUBREAPER = 36
 CHUNK = 1 << 16
 # Between two attempts to read a container's output, should the tool refuse to show it.
 FOLLOW_SECONDS = 2.0
+# A server that serves ends within a second of SIGTERM. One that is deep in an import may not hear it for long, and five
+# seconds after its program's death nothing of it is to be left.
+GRACE = 2.5
 # A line of JSON longer than this is no order of ours.
 LONGEST = 4 << 20
 
@@ -62,7 +65,7 @@ class Order:
     keep: bool = False
     idle: float = 0.0
     sleep: float = 0.0
-    grace: float = 5.0
+    grace: float = GRACE
     log_bytes: int = 16 << 20
     container: list[str] | None = None
 

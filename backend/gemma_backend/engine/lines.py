@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # CSI and OSC sequences, other two-byte escapes, and the C1 forms of CSI and OSC.
+_ENDS = re.compile(r"[\r\n]+")
 ANSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[@-_]?")
 # `(EngineCore pid=989) `, `(EngineCore_DP0 pid=7130) `, `(VllmWorker rank=1 pid=5) `: vllm/utils/system_utils.py.
 TAG = re.compile(r"\((?P<name>[A-Za-z][\w.:-]{0,40})(?: [\w=.:-]{1,30}){0,3}? pid=(?P<pid>\d{1,9})\) ?")
@@ -23,6 +24,9 @@ WRAPPER = re.compile(
     r"|\[[Ii]nfo\] (?:\(Process\) )?|\[pod/[^\]\s]{1,200}\] )"
 )
 BAR = re.compile(r"(?:Capturing CUDA graphs|Loading [\w.-]+ checkpoint shards)[^|\n]{0,40}: +\d+%")
+# What stands in front of nearly every line; behind it there is seldom a second one.
+_PREFIX = re.compile(re.sub(r"\?P<\w+>", "?:", f"(?:{WRAPPER.pattern})*(?:{TAG.pattern})*(?:{HEAD.pattern})?"))
+_HEAD_BEGINS = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) (?:\d{4}-)?\d\d-\d\d ")
 LONGEST = 20_000
 _DAYS_BEFORE = (0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335)
 _YEAR = 366 * 86400.0
@@ -47,7 +51,9 @@ class Line:
 
 def pieces(text: str) -> Iterator[str]:
     """Split at line ends, at carriage returns of progress bars and where two processes' lines ran together."""
-    for row in re.split(r"[\r\n]+", ANSI.sub("", text)):
+    if "\x1b" in text or "\x9b" in text or "\x9d" in text:
+        text = ANSI.sub("", text)
+    for row in _ENDS.split(text) if "\r" in text or "\n" in text else (text,):
         if row:
             yield from _apart(row[:LONGEST])
 
@@ -55,10 +61,10 @@ def pieces(text: str) -> Iterator[str]:
 def parse(piece: str) -> Line:
     """Take one piece apart; anything may stand in it, and what is not recognised is text."""
     rest = piece
-    while found := WRAPPER.match(rest):
+    while rest[:1] != "(" and (found := WRAPPER.match(rest)):
         rest = rest[found.end() :]
     process, pid = "", None
-    while found := TAG.match(rest):
+    while rest[:1] == "(" and (found := TAG.match(rest)):
         process, pid = found["name"], int(found["pid"])
         rest = rest[found.end() :]
     head = HEAD.match(rest)
@@ -78,6 +84,11 @@ def later(new: float, old: float) -> float:
 
 
 def _apart(row: str) -> Iterator[str]:
+    prefix = _PREFIX.match(row)
+    behind = prefix.end() if prefix is not None else 0
+    if "pid=" not in row[behind:] and not _HEAD_BEGINS.search(row, behind) and "%" not in row:
+        yield row
+        return
     cuts = [0]
     end = 0
     tags = TAG.finditer(row) if "pid=" in row else ()

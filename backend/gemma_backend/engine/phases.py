@@ -121,6 +121,8 @@ RULES: tuple[Rule, ...] = (
     _rule(CONFIG, r"non-default args: "),
     _rule(CONFIG, r"vLLM API server version |.{0,40}\bversion \d+\.\d+"),
 )
+# One look for nearly all lines of a log, which belong to no phase.
+ANY = re.compile("|".join(re.sub(r"\?P<\w+>", "?:", f"(?:{rule.pattern.pattern})") for rule in RULES))
 VERSION = re.compile(
     r"(?:vLLM API server version |Initializing a V1 LLM engine \(v|[^A-Za-z]{0,40}\bversion )(\d+\.\d+[\w.+-]*)"
 )
@@ -145,7 +147,7 @@ class PhaseTracker:
 
     def feed(self, text: str, at: float) -> Phase | None:
         """The phase that `text`, written at `at` seconds, opens or changes; None where it does neither."""
-        if self.ready:
+        if self.ready or not ANY.match(text):
             return None
         for rule in RULES:
             if found := rule.pattern.match(text):

@@ -44,7 +44,7 @@ class Raised:
     heading: str
     logged: bool
     link: Link = ""
-    frames: deque[str] = field(default_factory=lambda: deque(maxlen=6))
+    frames: deque[str] = field(default_factory=lambda: deque(maxlen=60))
     type: str = ""
     lines: list[str] = field(default_factory=list)
 
@@ -64,6 +64,11 @@ class Raised:
         return "\n".join(self.lines)
 
     @property
+    def where(self) -> str:
+        """The frames of its traceback, those nearest to it last."""
+        return "\n".join(self.frames)
+
+    @property
     def wrapper(self) -> bool:
         """Whether it only reports that another exception was raised elsewhere."""
         return not self.lines or bool(WRAPPERS.match(self.text) or POINTER.search(self.text))
@@ -78,7 +83,7 @@ class Raised:
 
     def excerpt(self) -> list[str]:
         """The end of the traceback: its last frames and the exception."""
-        rows = (START, *self.frames, *(row for row in self.lines[:5] if row.strip()))
+        rows = (START, *list(self.frames)[-6:], *(row for row in self.lines[:5] if row.strip()))
         return [row if len(row) <= WIDEST else row[:WIDEST] + "…" for row in rows]
 
 
@@ -96,7 +101,7 @@ class Tracebacks:
         """Take in one line; returns the exception that it names, if it ends a traceback."""
         text = re.sub(r"^\s*\| ?", "", line.text) if line.text.lstrip().startswith("|") else line.text
         key = line.key
-        if text.rstrip().endswith(START) and len(text) < 200:
+        if START in text and text.rstrip().endswith(START) and len(text) < 200:
             heading = self._before.get(key[:2], "") if text.strip() == START else text
             self._drop(key)
             raised = Raised(key, heading, bool(line.level), self._link.pop(key, ""))
@@ -127,6 +132,8 @@ class Tracebacks:
         return raised
 
     def _after(self, key: tuple[str, int | None, str], text: str) -> None:
+        if key not in self._ended and text[:1] not in ("T", "D", " ", "\t"):
+            return
         stripped = text.strip()
         if stripped in (DIRECT, DURING):
             self._link[key] = "direct" if stripped == DIRECT else "during"
