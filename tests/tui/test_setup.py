@@ -109,6 +109,17 @@ async def test_an_installation_can_be_stopped_and_begun_again(index: Index) -> N
         assert app.screen is not app.main
 
 
+@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+async def test_asked_for_twice_it_is_stopped_and_left(index: Index, key: str) -> None:
+    app = unset()
+    async with app.run_test() as pilot:
+        await offered(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: index.asked)
+        await pilot.press(key, key)
+        await until(pilot, lambda: app.return_code == 0)
+
+
 async def test_yes_on_the_command_line_begins_at_once(index: Index) -> None:
     app = GemmaApp(Wanted(profile="pocket", yes=True), poll=False)
     async with app.run_test() as pilot:

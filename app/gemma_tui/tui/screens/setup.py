@@ -38,6 +38,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._choices: list[Choice] = []
         self._working = False
         self._cancelled = False
+        self._leaving = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet") as sheet:
@@ -128,6 +129,9 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         try:
             await asyncio.to_thread(self._install, choice, report)
         except GemmaError as error:
+            if self._leaving:
+                self.dismiss(None)
+                return
             self._say("Stopped. Choose again to go on from there." if self._cancelled else str(error), error=True)
             progress.hide()
             self.offer()
@@ -140,10 +144,10 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             self.query_one(ChoiceList).focus()
 
     def action_away(self) -> None:
-        """Stop the installation; else close the address; else leave."""
+        """Stop the installation, and leave when asked for once more; else close the address; else leave."""
         address = self.query_one("#address", Input)
         if self._working:
-            self._cancelled = True
+            self._cancelled, self._leaving = True, self._cancelled
             self._say("Stopping …")
         elif address.display and address.has_focus:
             address.display = False
