@@ -13,7 +13,8 @@ class Cause:
     `patterns` are searched in an exception's type and message; with `anywhere` also in lines outside tracebacks. With
     `frames` only an exception counts whose traceback shows this, which tells the same message of two places apart.
     Named groups fill the places of the same name in `sentence` and `advice`; a clause whose group took no part goes.
-    A cause in `unless` that is found anywhere in the same start is the better answer.
+    A cause in `unless` that is found anywhere in the same start is the better answer. A `general` one is taken where no
+    exception of the same chain shows another.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Cause:
     anywhere: bool = False
     unless: tuple[str, ...] = ()
     frames: re.Pattern[str] | None = None
+    general: bool = False
 
     def search(self, text: str, frames: str = "") -> re.Match[str] | None:
         """What of `text`, raised where `frames` say, shows this cause; None where nothing does."""
@@ -39,10 +41,11 @@ def cause(
     anywhere: bool = False,
     unless: tuple[str, ...] = (),
     frames: str | None = None,
+    general: bool = False,
 ) -> Cause:
     """An entry of the table, its patterns compiled; a dot in them stands for a line end too."""
     compiled = tuple(re.compile(one, re.DOTALL) for one in patterns)
-    return Cause(name, compiled, sentence, advice, anywhere, unless, re.compile(frames) if frames else None)
+    return Cause(name, compiled, sentence, advice, anywhere, unless, re.compile(frames) if frames else None, general)
 
 
 def filled(cause: Cause, found: re.Match[str], known: dict[str, str] | None = None) -> tuple[str, str]:
@@ -55,6 +58,7 @@ def _fill(template: str, values: dict[str, str]) -> str:
     text = template
     for name in re.findall(r"\{(\w+)\}", template):
         value = " ".join(values.get(name, "").split())[:160].rstrip(".")
+        value = re.sub(r"<function \w+ at 0x[0-9a-f]+>", "what is wanted", re.sub(r"^(\d+)\.0$", r"\1", value))
         text = text.replace("{" + name + "}", value or "\0")
     if "\0" not in text:
         return text

@@ -16,6 +16,15 @@ _LIGHTER = "Lower max-model-len or max-num-seqs, or give the engine more with gp
 # Read from the top: what is more special stands first.
 CAUSES: tuple[Cause, ...] = (
     _cause(
+        "weights-unreadable",
+        [
+            r"^(?:struct\.)?error: unpack requires|^MemoryError|^OverflowError: |^\w*(?:Decode|Value)Error: ",
+        ],
+        "A weights file of the checkpoint is damaged: its header cannot be read.",
+        _FULL_AGAIN + " A file of some 130 bytes is a Git LFS pointer: `git lfs pull` fetches the real one.",
+        frames=r"in (?:parse_safetensors_file_metadata|get_safetensors_params_metadata|safetensors_weights_iterator)\b",
+    ),
+    _cause(
         "driver-too-old",
         [
             r"NVIDIA driver on your system is too old(?: \(found version (?P<found>\d+)\))?",
@@ -34,7 +43,8 @@ CAUSES: tuple[Cause, ...] = (
         [
             r"Free memory on device[^(]*\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup is less than desired "
             r"GPU memory utilization \((?P<share>[\d.]+), (?P<want>[\d.]+) GiB\)",
-            r"Free memory on device.*is less than desired GPU memory utilization",
+            r"Free memory on device.*is less than (?:desired GPU memory utilization|the engine's budget)",
+            r"Externally held weights on device.* exceed the desired GPU memory utilization",
         ],
         "The GPU has too little free memory: {free} of {total} GiB are free, {want} GiB were to be taken.",
         "Close what else uses the GPU (nvidia-smi lists it), or lower gpu-memory-utilization.",
@@ -54,7 +64,10 @@ CAUSES: tuple[Cause, ...] = (
     ),
     _cause(
         "kv-cache-none",
-        [r"No available memory for the cache blocks", r"Available KV cache memory: -"],
+        [
+            r"No available memory for the cache blocks|Cannot auto-fit max_model_len: not enough GPU memory",
+            r"Available KV cache memory: -",
+        ],
         "No memory is left for the KV cache once the weights are loaded.",
         "Raise gpu-memory-utilization (on a CPU: VLLM_CPU_KVCACHE_SPACE), or close what else uses the memory.",
     ),
@@ -77,11 +90,11 @@ CAUSES: tuple[Cause, ...] = (
     _cause(
         "gpu-out-of-memory",
         [
-            r"CUDA out of memory\.(?: Tried to allocate (?P<want>[\d.]+ [KMG]iB))?"
+            r"CUDA out of memory\b\.?(?: Tried to allocate (?P<want>[\d.]+ [KMG]iB))?"
             r"(?:.*?of which (?P<free>[\d.]+ [KMG]iB) is free)?",
             r"HIP out of memory|torch\.(?:cuda\.)?OutOfMemoryError",
             r"CUDA error: out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation",
-            r"CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED",
+            r"CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED|NCCL WARN Cuda failure.{0,20}out of memory",
         ],
         "The GPU ran out of memory: {want} more were needed and {free} were free.",
         "Close what else uses the GPU (nvidia-smi lists it). " + _LIGHTER,
@@ -152,8 +165,10 @@ CAUSES: tuple[Cause, ...] = (
             r"(?P<want>tokenizers[<>=!~][^ ]*) is required for a normal functioning of this module, "
             r"but found (?P<found>tokenizers==\S+?)\.?(?:\s|$)",
             r"'(?P<found>\w*Tokenizer\w*)' object has no attribute 'all_special_tokens_extended'",
+            r"data did not match any variant of untagged enum (?P<found>\w+)",
         ],
-        "The installed tokenizers does not fit this transformers: {want} is required, {found} is installed.",
+        "The installed tokenizers does not fit this transformers or checkpoint: {want} is required, "
+        "{found} is installed.",
         "Install the versions that belong together: `gemma-tui engine install` makes such a runtime.",
     ),
     _cause(
@@ -168,10 +183,25 @@ CAUSES: tuple[Cause, ...] = (
             r"AttributeError: '(?P<found>Gemma\d?\w*Config)' object has no attribute",
             r"KeyError: '(?P<found>axial|gemma4\w*|proportional)'",
             r"Missing validation function in 'RotaryEmbeddingConfigMixin'.*KeyError: '(?P<found>\w+)'",
+            r"ImportError: cannot import name '(?P<found>\w+)' from '[\w.]+' \([^)]*/(?:transformers|huggingface_hub)/",
         ],
         "The installed transformers does not fit this vLLM or this checkpoint ({found}).",
         "Use the transformers that this vLLM was released with, no older than the one that wrote the checkpoint: "
         "`gemma-tui engine install` makes such a runtime.",
+    ),
+    _cause(
+        "system-too-old",
+        [r"version `(?P<what>(?:GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not found"],
+        "This system's C or C++ library is older than the runtime needs ({what}).",
+        "Use a newer release of the operating system, or run the engine in a container.",
+        anywhere=True,
+    ),
+    _cause(
+        "wrong-machine",
+        [r"[Ee]xec format error", r"wrong ELF class|cannot open shared object file: Exec format"],
+        "The runtime was built for another kind of processor.",
+        "Install the runtime on this machine: `gemma-tui engine install`; in a container take the image for it.",
+        anywhere=True,
     ),
     _cause(
         "torch-version",
@@ -209,6 +239,16 @@ CAUSES: tuple[Cause, ...] = (
         ],
         "This vLLM has no kernels for this GPU.",
         "Use a runtime built for this GPU's compute capability, or the CPU runtime.",
+    ),
+    _cause(
+        "fp8-kv-cache",
+        [
+            r"type fp8e4nv not supported in this architecture",
+            r"(?:fp8|FP8)[^\n]{0,40}(?:kv|KV)[ -]cache[^\n]{0,60}not supported",
+            r"Does not support key cache of type fp8",
+        ],
+        "This GPU or attention backend cannot use an fp8 KV cache.",
+        "Set kv-cache-dtype to auto in the profile's flags.",
     ),
     _cause(
         "quantization-gpu",
@@ -272,6 +312,7 @@ CAUSES: tuple[Cause, ...] = (
             r"Error while deserializing header: (?P<what>[^\n]+)|SafetensorError: (?P<what2>[^\n]+)",
             r"invalid load key, '(?P<what>[^']*)'|UnpicklingError: (?P<what2>[^\n]+)",
             r"SafetensorsParsingError: (?P<what>[^\n]+)",
+            r"validation error for \w+Config\n.*?(?P<what>'utf-8' codec can't decode byte 0x\w\w in position \d+)",
         ],
         "A weights file of the checkpoint is damaged ({what}).",
         _FULL_AGAIN,
@@ -281,6 +322,7 @@ CAUSES: tuple[Cause, ...] = (
         [
             r"Following weights were not initialized from checkpoint: \{'(?P<what>[^']+)'",
             r"Cannot find any model weights with `(?P<what>[^`]+)`",
+            r"Weight files referenced in index but missing: \{'(?P<what>[^']+)'",
             r"FileNotFoundError: No such file or directory: \"?(?P<what>[^\"\n]*\.(?:safetensors|bin|pt)[^\"\n]*)\"?",
             r"FileNotFoundError: \[Errno 2\] No such file or directory: '(?P<what>[^'\n]*\.(?:safetensors|bin|pt))'",
             r"(?P<what>[^\s'\"]+\.safetensors)'? (?:does not exist|not found|is missing)",
@@ -299,6 +341,7 @@ CAUSES: tuple[Cause, ...] = (
             r"size mismatch for (?P<what>\S+):|The size of tensor a \((?P<what2>\d+)\) must match",
             r"KeyError: '(?P<what>[\w.]*(?:layers|embed_tokens|_proj|weight|scale)[\w.]*)'",
             r"shape '?(?P<what>\[[^\]]*\])'? is invalid for input of size",
+            r"Tried to load weights of size (?P<what>torch\.Size\(\[[^\]]*\]\) ?to a parameter of size [^\n]*?)\.?$",
         ],
         "The checkpoint's weights do not match its config.json ({what}).",
         "Use config.json and weights of the same checkpoint and the vLLM release that it was made for.",
@@ -309,15 +352,54 @@ CAUSES: tuple[Cause, ...] = (
             r"HFValidationError: Repo id must be in the form[^\n]*?: '(?P<what>[/.~][^'\n]*)'",
             r"FileNotFoundError: the supplied chat template path doesn't exist",
             r"[Tt]he supplied chat template[^\n]*?\((?P<what>[^)\n]*)\)[^\n]*(?:failed to be opened|doesn't exist)",
-            r"[Ii]nvalid repository ID or local directory specified: '(?P<what>[/.~][^'\n]*)'",
-            r"OSError: (?P<what>[/.~]\S*) does not appear to have a file named \S+",
             r"(?:FileNotFoundError|NotADirectoryError|IsADirectoryError): \[Errno \d+\] [^:\n]*: '(?P<what>[^'\n]+)'",
-            r"Can't load (?:the )?(?:configuration|tokenizer|image processor|feature extractor|processor) (?:of|for) "
-            r"'(?P<what>[/.~][^'\n]*)'",
             r"\[Errno 2\] No such file or directory: '(?P<what>[^'\n]+)'",
         ],
         "There is no such file or folder: {what}.",
         "Check the path; a checkpoint's folder holds config.json, the tokenizer and the weights.",
+    ),
+    _cause(
+        "no-config",
+        [
+            r"[Ii]nvalid repository ID or local directory specified: '(?P<what>[/.~][^'\n]*)'",
+            r"OSError: (?P<what>[/.~]\S*) does not appear to have a file named config\.json",
+            r"Can't load (?:the )?configuration (?:of|for) '(?P<what>[/.~][^'\n]*)'",
+        ],
+        "There is no such file or folder, or no config.json in it: {what}.",
+        "Check the path; a checkpoint's folder holds config.json, the tokenizer and the weights.",
+    ),
+    _cause(
+        "checkpoint-incomplete",
+        [
+            r"OSError: (?P<folder>[/.~]\S*) does not appear to have a file named (?P<what>\S+?)\.?(?:\s|$)",
+            r"Can't load (?:the )?(?P<what>tokenizer|image processor|feature extractor|video processor|processor) "
+            r"(?:of|for) '(?P<folder>[/.~][^'\n]*)'",
+            r"Couldn't instantiate the backend (?P<what>tokenizer) from one of",
+            r"Unable to load (?P<what>vocabulary|vocab) from file",
+            r"Unrecognized (?P<what>processing class|image processor|feature extractor) in (?P<folder>[/.~]\S*?)\.\s",
+        ],
+        "The checkpoint lacks the files of its {what} ({folder}).",
+        "Copy tokenizer.json, tokenizer_config.json, processor_config.json and preprocessor_config.json from the "
+        "model's repository into the checkpoint's folder.",
+    ),
+    _cause(
+        "checkpoint-file-damaged",
+        [
+            r"the config file at '(?P<what>[^']+)' is not a valid JSON file",
+            r"JSONDecodeError: (?P<what>[^\n]+)",
+            r"Exception: (?P<what>(?:expected|invalid|unexpected|missing|EOF|trailing|key must)\b[^\n]* at line \d+\b)",
+        ],
+        "A JSON file of the checkpoint is damaged ({what}).",
+        "Fetch or copy config.json, the tokenizer's and the processor's files again.",
+    ),
+    _cause(
+        "remote-code",
+        [
+            r"contains custom code which must be executed|requires you to execute the [^\n]{0,60}file",
+            r"[Pp]lease (?:pass the argument|set the option) `trust_remote_code=True`",
+        ],
+        "The checkpoint wants to run code from its own repository.",
+        "Gemma 4 needs none. Only if you trust its author, set trust_remote_code = true in the profile.",
     ),
     _cause(
         "repository-gated",
@@ -339,6 +421,18 @@ CAUSES: tuple[Cause, ...] = (
         ],
         "There is no such repository on the model hub ({what}), or it is private.",
         "Check the name's spelling; for a private one log in with `hf auth login`.",
+    ),
+    _cause(
+        "hub-refuses",
+        [r"429 Client Error|Too Many Requests|50[0234] Server Error[^\n]*(?P<what>huggingface|hf\.co)"],
+        "The model hub does not answer requests at the moment.",
+        "Wait a few minutes and try again; with a token (`hf auth login`) more requests are allowed.",
+    ),
+    _cause(
+        "hub-certificate",
+        [r"CERTIFICATE_VERIFY_FAILED|SSLCertVerificationError"],
+        "The certificate of the model hub, or of the proxy in front of it, is not trusted here.",
+        "Set SSL_CERT_FILE to the file with your network's certificate, or fetch the checkpoint elsewhere.",
     ),
     _cause(
         "repository-unreachable",
@@ -401,12 +495,27 @@ CAUSES: tuple[Cause, ...] = (
             r"Torch not compiled with CUDA enabled",
             r"CUDA_ERROR_NO_DEVICE|NVML(?:Error)?_?(?:LibraryNotFound|Shared Library Not Found)",
             r"libcuda\.so\.1: cannot open",
+            r"RuntimeError: Unexpected error from cudaGetDeviceCount\(\)(?!.*Error 80[234])",
             r"invalid device ordinal|CUDA driver initialization failed|CUDA unknown error",
         ],
         "No CUDA device was found.",
         "Check `nvidia-smi` and CUDA_VISIBLE_DEVICES (in a container: --gpus all), or use the CPU runtime.",
         anywhere=True,
         unless=("driver-too-old", "driver-mismatch"),
+    ),
+    _cause(
+        "fabric-manager",
+        [r"Error 802: system not yet initialized|CUDA_ERROR_SYSTEM_NOT_READY"],
+        "The GPUs are linked by NVSwitch, and its service is not running.",
+        "Start it: `sudo systemctl start nvidia-fabricmanager`, in the version of the driver.",
+        anywhere=True,
+    ),
+    _cause(
+        "gpu-lost",
+        [r"GPU is lost|fallen off the bus|uncorrectable ECC error|NVRM: Xid|Unable to determine the device handle"],
+        "The GPU is not reachable any more, or its memory is faulty.",
+        "Restart the computer; `dmesg` has Xid messages that say what happened to it.",
+        anywhere=True,
     ),
     _cause(
         "gpu-fault",
@@ -423,6 +532,7 @@ CAUSES: tuple[Cause, ...] = (
             r"fatal error: (?P<what>Python\.h|cuda\.h|cuda_runtime\.h): No such file",
             r"(?P<what>ninja|nvcc|g\+\+|gcc|cc1plus)(?:: |' |: )(?:command )?not found|Could not find nvcc",
             r"No such file or directory: '(?P<what>(?:[^'\n]*/)?(?:nvcc|ninja|gcc|g\+\+|cc))'",
+            r"Error building extension '(?P<what>\w+)'|Ninja build failed|Cannot find (?P<what2>ptxas)",
         ],
         "A compiler that vLLM needs for its kernels is missing ({what}).",
         "Install gcc, g++ and Python's headers (on Debian: build-essential and python3-dev), or use enforce-eager.",
@@ -435,6 +545,38 @@ CAUSES: tuple[Cause, ...] = (
         ],
         "max-model-len {want} is more than the model's own {have}.",
         "Set max-model-len to {have} or less.",
+    ),
+    _cause(
+        "parallel-size",
+        [
+            r"attention heads \(\d+\) must be divisible by tensor parallel size \(\d+\)",
+            r"Not enough allowed NUMA nodes to bind threads of \d+ local CPUWorkers",
+            r"[Ww]orld size \(\d+\) is larger than the number of available \w+",
+            r"exceeds? the number of (?:visible|available) \w+ devices|local_rank \d+ exceeds",
+        ],
+        "The model cannot be split over so many devices.",
+        "Set tensor-parallel-size and data-parallel-size to 1, or to a number of devices that this machine has and "
+        "that divides the model's attention heads.",
+    ),
+    _cause(
+        "batched-tokens",
+        [
+            r"max_num_batched_tokens \((?P<have>\d+)\) is smaller than max_model_len \((?P<want>\d+)\)",
+            r"max_tokens_per_mm_item \((?P<want>\d+)\) is larger than max_num_batched_tokens \((?P<have>\d+)\)",
+            r"max_num_batched_tokens \((?P<have>\d+)\) must be greater than or equal to max_num_seqs \((?P<want>\d+)\)",
+        ],
+        "max-num-batched-tokens is too small: {have}, where {want} are needed.",
+        "Set max-num-batched-tokens to {want} or more in the profile's flags.",
+    ),
+    _cause(
+        "attention-backend",
+        [
+            r"Unknown attention backend: '(?P<what>[^']+)'",
+            r"Selected backend AttentionBackendEnum\.(?P<what>\w+) is not valid for this configuration",
+            r"No valid attention backend found",
+        ],
+        "The attention backend {what} does not exist here, or cannot serve this model.",
+        "Leave attention-backend out of the profile's flags: vLLM then takes one that fits.",
     ),
     _cause(
         "unknown-flag",
@@ -486,8 +628,26 @@ CAUSES: tuple[Cause, ...] = (
         "Correct the folder's owner or mode, or choose another one for caches and temporary files.",
     ),
     _cause(
+        "worker-silent",
+        [
+            r"RPC call to \w+ timed out|No available shared memory broadcast block found in \d+ seconds.*TimeoutError",
+            r"TimeoutError: [^\n]*(?:execute_model|sample_tokens|collective_rpc)",
+        ],
+        "A process of the engine did not answer any more.",
+        "Start again; if it comes back, try enforce-eager, and look whether the machine swaps.",
+    ),
+    _cause(
+        "socket-path",
+        [r"AF_UNIX path too long|ZMQError: File name too long|ipc path [^\n]* is longer than"],
+        "The path of the folder for temporary files is too long for a socket.",
+        "Set TMPDIR to a short path, such as /tmp.",
+    ),
+    _cause(
         "start-timeout",
-        [r"Timed out waiting for engine|did not (?:start|become ready) within|VLLM_ENGINE_READY_TIMEOUT_S"],
+        [
+            r"Timed out waiting for engine|did not (?:start|become ready) within|VLLM_ENGINE_READY_TIMEOUT_S",
+            r"TimeoutError: .*?(?:engine|core)[^\n]{0,40}(?:start|ready)",
+        ],
         "The engine did not start within vLLM's own time limit.",
         "Start again with VLLM_ENGINE_READY_TIMEOUT_S set to more seconds.",
     ),
@@ -522,6 +682,31 @@ CAUSES: tuple[Cause, ...] = (
         "An illegal instruction means that this CPU lacks what the build needs (AVX2 or AVX-512); else try another "
         "runtime version.",
         anywhere=True,
+    ),
+    _cause(
+        "process-vanished",
+        [r"Exception: WorkerProc initialization failed|RuntimeError: Engine core initialization failed"],
+        "A process of the engine ended without a word while it started, most likely killed because the memory ran out.",
+        "Close other programs or choose a smaller profile; `dmesg` shows whether it was the OOM killer.",
+        general=True,
+    ),
+    _cause(
+        "weights-load",
+        [r"^(?:\w+\.)*(?:Assertion|Runtime|Key|Value|Index|Attribute|Type|NotImplemented)Error(?:: (?P<what>[^\n]*))?"],
+        "The checkpoint's weights cannot be loaded into this model ({what}).",
+        "Use config.json and weights of the same checkpoint, and the vLLM release that it was made for.",
+        frames=r"in (?:load_weights|weight_loader|load_\w+_weight|default_weight_loader|_load_w\w+)\b",
+        general=True,
+    ),
+    _cause(
+        "settings-refused",
+        [
+            r"validation errors? for \w*(?:Config|Args)\n\s*(?:Value error|Assertion failed), "
+            r"(?P<why>[^\n]+?)(?: \[type=|\n|$)",
+        ],
+        "vLLM refuses these settings: {why}.",
+        "Correct the profile's flags and environment.",
+        general=True,
     ),
 )
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from gemma_backend.engine.cause import Cause, filled
 from gemma_backend.engine.causes import BY_NAME, CAUSES
+from gemma_backend.engine.exit_codes import CORE_DIED, by_exit_code
 from gemma_backend.engine.lines import Line, later, parse, pieces
 from gemma_backend.engine.phases import READY, SERVER, VERSION, PhaseTracker
-from gemma_backend.engine.tracebacks import START, STOPPED, Raised, Tracebacks, chains, root
+from gemma_backend.engine.tracebacks import BARE, START, STOPPED, WRAPPERS, Raised, Tracebacks, chains, root, unknown
 from gemma_backend.types import EngineEvent, Failure, LogLine, Phase, PhaseChanged
 
 # The engine is lost when one of these is logged, whatever else goes on in other processes.
@@ -24,7 +25,7 @@ FATAL = re.compile(
     r"|Fatal Python error: |Segmentation fault|Illegal instruction|Bus error|!!!!!!! \w+ encountered"
     r"|ERROR:\s+\[Errno \d+\]|ERROR:\s+Application startup failed"
     r"|(?:\S+: )?No module named '?vllm|(?:\S+: )+vllm: (?:command )?not found"
-    r"|docker: Error response from daemon|nvidia-container-cli: "
+    r"|exec [^\n:]{1,200}: exec format error|docker: Error response from daemon|nvidia-container-cli: "
 )
 EXITED = re.compile(r".*exited with (?:code|status) (?:137|139|1)\b")
 STOPPING = re.compile(
@@ -42,6 +43,9 @@ NOTABLE = re.compile("|".join(f"(?:{one.pattern})" for one in (FATAL, STOPPING, 
 TAIL = 60
 EXCERPT = 14
 DEFAULT_PORT = "8000"
+DIED = re.compile(r"EngineDeadError|died|exited unexpectedly|fatal error")
+_SEARCH = "Look for it in vLLM's issues."
+_READ_END = "Read the end of the log."
 IN_USE = re.compile(r"\[Errno (?:98|48)\]|[Aa]ddress already in use")
 
 
@@ -102,6 +106,7 @@ class LogReader:
         self._known: dict[str, str] = {}
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._loose: deque[str] = deque(maxlen=400)
+        self._errors: deque[str] = deque(maxlen=8)
 
     @property
     def ready(self) -> bool:
@@ -143,6 +148,8 @@ class LogReader:
                 if len(self.tracker.phases) > opened:
                     # Whatever was raised before did not keep the start from going on.
                     self._broken = None
+                    if self._fatal is None:
+                        self.tracebacks.outlived()
             self._notice(line, notable)
         return events
 
@@ -197,6 +204,8 @@ class LogReader:
                 self._bound = False
         if not text.startswith((" ", "\t")) and START not in text:
             self._loose.append(text)
+            if line.level in ("ERROR", "CRITICAL") and text.strip():
+                self._errors.append(text)
 
     def _is_fatal(self, text: str) -> bool:
         return bool(FATAL.match(text) or EXITED.match(text) or (not self._closing and DEAD.match(text)))
@@ -237,7 +246,7 @@ class LogReader:
                 shown = root(group) or group[0]
                 return sentence, advice, tuple(shown.excerpt()[-EXCERPT:])
             if (one := root(group)) is not None and _rank(group)[0] < 3:
-                return self._unknown(one, exit_code)
+                return self._unknown(one)
         return self._of_lines(exit_code)
 
     def _better(self, cause: Cause, match: re.Match[str]) -> tuple[Cause, re.Match[str]]:
@@ -247,23 +256,18 @@ class LogReader:
                     return BY_NAME[name], other
         return cause, match
 
-    def _unknown(self, one: Raised, exit_code: int | None) -> tuple[str, str | None, tuple[str, ...]]:
+    def _unknown(self, one: Raised) -> tuple[str, str | None, tuple[str, ...]]:
         loose = self._loose_cause()
         if loose is not None and loose[0].name in ("killed", "driver-too-old"):
             sentence, advice = filled(*loose, self._known)
             return sentence, advice, tuple(one.excerpt())
-        name = one.type.rpartition(".")[2] or one.type
-        message = f": {one.message}" if one.message else ""
         where = _place(one)
-        return (
-            f"The engine stopped at an error that is not known here: {name}{message[:300]}.".replace("..", "."),
-            f"It was raised in {where}. Look for it in vLLM's issues." if where else "Look for it in vLLM's issues.",
-            tuple(one.excerpt()[-EXCERPT:]),
-        )
+        advice = f"It was raised in {where}. {_SEARCH}" if where else _SEARCH
+        return unknown(one.type, one.message), advice, tuple(one.excerpt()[-EXCERPT:])
 
     def _loose_cause(self) -> tuple[Cause, re.Match[str]] | None:
         for cause in CAUSES:
-            if cause.anywhere or (self._fatal and cause.search(self._fatal)):
+            if cause.anywhere or (self._fatal and not cause.general and cause.search(self._fatal)):
                 for text in [*([self._fatal] if self._fatal else []), *reversed(self._loose)]:
                     if match := cause.search(text):
                         return self._better(cause, match)
@@ -272,41 +276,48 @@ class LogReader:
     def _of_lines(self, exit_code: int | None) -> tuple[str, str | None, tuple[str, ...]]:
         tail = tuple(self._tail)[-EXCERPT:]
         if (loose := self._loose_cause()) is not None:
-            sentence, advice = filled(*loose, self._known)
-            return sentence, advice, tail
-        if exit_code in (137, -9):
-            return BY_NAME["killed"].sentence, BY_NAME["killed"].advice, tail
-        if exit_code is not None and exit_code < 0:
-            match = re.match(r"(?P<signal>.*)", f"signal {-exit_code}")
-            assert match is not None
-            return (*filled(BY_NAME["crashed"], match), tail)
-        if exit_code == 0:
-            return (
-                "The engine ended by itself (exit code 0) though nobody stopped it.",
-                "vLLM ends this way when its engine core dies; start it again and read the end of the log.",
-                tail,
-            )
+            return (*filled(*loose, self._known), tail)
+        dead = self._fatal is not None and DIED.search(self._fatal) is not None
+        if exit_code != 0 and (bare := self._bare()) is not None:
+            # Its traceback's beginning is not in this part of the log.
+            return (*bare, tail)
+        if exit_code is not None and (told := by_exit_code(exit_code, dead=dead)) is not None:
+            return (*told, tail)
+        if dead:
+            return (*CORE_DIED, tail)
+        for one in self.tracebacks.raised:
+            # Who reports that another process failed, which itself said nothing.
+            if not one.handled and (match := BY_NAME["process-vanished"].search(one.text)):
+                return (*filled(BY_NAME["process-vanished"], match), tail)
+        last = f" Its last error was: {self._errors[-1][:300]}" if self._errors else ""
         if exit_code is not None:
-            return f"The engine ended with exit code {exit_code} and said no reason.", "Read the end of the log.", tail
-        if self._fatal and re.search(r"EngineDeadError|died|exited unexpectedly|fatal error", self._fatal):
-            return (
-                "The engine core died while it was serving.",
-                "It was most likely killed for its memory; start it again and watch the host's and the GPU's memory.",
-                tail,
-            )
-        return "The engine failed to start; the log ends before it says why.", "Look at the whole log.", tail
+            return f"The engine ended with exit code {exit_code} and said no reason.{last}", _READ_END, tail
+        return f"The engine failed to start; the log ends before it says why.{last}", "Look at the whole log.", tail
+
+    def _bare(self) -> tuple[str, str] | None:
+        """What the last exception among lines outside tracebacks says, those that only wrap another left out."""
+        for text in reversed(self._loose):
+            found = BARE.match(text)
+            if found is None or WRAPPERS.match(text) or STOPPED.match(text):
+                continue
+            for cause in CAUSES:
+                if not cause.frames and not cause.general and (match := cause.search(text)):
+                    return filled(cause, match, self._known)
+            return unknown(found["type"], found["message"]), _SEARCH
+        return None
 
 
 def _of_chain(group: list[Raised]) -> tuple[Cause, re.Match[str]] | None:
     """The first cause of the table that an exception of this chain shows, the one nearest to the fault first."""
     best = root(group)
     ordered = ([best] if best is not None else []) + [one for one in group if one is not best]
-    for one in ordered:
-        if one.wrapper and not re.search(r"-(?:4|6|7|8|9|11)\b", one.text):
-            continue
-        for cause in CAUSES:
-            if match := cause.search(one.text, one.where):
-                return cause, match
+    for general in (False, True):
+        for one in ordered:
+            if one.wrapper and not re.search(r"-(?:4|6|7|8|9|11)\b", one.text):
+                continue
+            for cause in CAUSES:
+                if cause.general == general and (match := cause.search(one.text, one.where)):
+                    return cause, match
     return None
 
 
@@ -315,12 +326,14 @@ def _rank(group: list[Raised]) -> tuple[int, int]:
     first = group[0]
     if all(one.wrapper for one in group):
         return (4, 0)
-    if FATAL.match(first.heading) or not first.logged:
+    if not first.handled and (FATAL.match(first.heading) or not first.logged):
         return (first.role, 0)
     return (3, first.role)
 
 
 def _place(one: Raised) -> str:
-    found = [re.search(r'File "([^"]+)", line (\d+)', frame) for frame in one.frames]
-    last = next((match for match in reversed(found) if match), None)
+    """Where it was raised: the last frame in vLLM itself, else the last one."""
+    found = [match for frame in one.frames if (match := re.search(r'File "([^"]+)", line (\d+)', frame))]
+    own = [match for match in found if "/vllm/" in match[1]]
+    last = (own or found)[-1] if found else None
     return "/".join(last[1].split("/")[-2:]) + f", line {last[2]}" if last else ""

@@ -33,6 +33,11 @@ WRAPPERS = re.compile(
 POINTER = re.compile(r"failed to be inspected\. Please check the logs")
 STOPPED = re.compile(r"(?:KeyboardInterrupt|asyncio\.exceptions\.CancelledError|CancelledError)\b")
 
+# One whose traceback is not in the log, or was never written.
+BARE = re.compile(
+    r"(?P<type>(?:[A-Za-z_]\w*\.)*(?:[A-Z]\w*(?:Error|Exception|Failure)|KeyError|MemoryError)): ?(?P<message>.+)"
+)
+
 Link = Literal["", "direct", "during"]
 
 
@@ -47,11 +52,15 @@ class Raised:
     frames: deque[str] = field(default_factory=lambda: deque(maxlen=60))
     type: str = ""
     lines: list[str] = field(default_factory=list)
+    handled: bool = False
 
     @property
     def message(self) -> str:
         """The message's first line; of a pydantic error the sentence that its validator gave."""
         first = self.lines[0].partition(": ")[2] if self.lines else ""
+        if first.rstrip().endswith(":"):
+            # What was announced stands in the lines below.
+            first = " ".join(row.strip() for row in (first, *self.lines[1:4]))
         if "validation error" in first:
             for row in self.lines[1:]:
                 if "error, " in row:
@@ -96,6 +105,11 @@ class Tracebacks:
         self._ended: dict[tuple[str, int | None, str], Raised] = {}
         self._link: dict[tuple[str, int | None, str], Link] = {}
         self._before: dict[tuple[str, int | None], str] = {}
+
+    def outlived(self) -> None:
+        """The start went on after what was raised so far: none of that was its end."""
+        for one in self.raised:
+            one.handled = True
 
     def feed(self, line: Line) -> Raised | None:
         """Take in one line; returns the exception that it names, if it ends a traceback."""
@@ -148,6 +162,15 @@ class Tracebacks:
     def _drop(self, key: tuple[str, int | None, str]) -> None:
         self._open.pop(key, None)
         self._ended.pop(key, None)
+
+
+def unknown(name: str, message: str) -> str:
+    """The sentence for an exception that no entry of the table knows: its type and message."""
+    last = name.rpartition(".")[2]
+    # A type's name in small letters says nothing without its module: `struct.error`.
+    shown = last if last[:1].isupper() else name
+    what = f"{shown}: {message}" if message else shown
+    return f"The engine stopped at an error that is not known here: {what[:340]}.".replace("..", ".")
 
 
 def chains(raised: list[Raised]) -> list[list[Raised]]:

@@ -227,6 +227,146 @@ CASES = {
     "disk": (in_core("OSError: [Errno 28] No space left on device"), "no-space", ["disk is full"]),
     "shared memory": (BANNER + CONFIG + "Bus error (core dumped)\n", "shared-memory", ["/dev/shm"]),
     "compiler": (in_core("RuntimeError: Failed to find C compiler. Please specify"), "compiler-missing", []),
+    "another program's weights": (
+        in_core(
+            "ValueError: Free memory on device cuda:0 (5.32/79.18 GiB) on startup is less than the engine's "
+            "budget after "
+            "excluding external process's weights (0.9, 60.0 GiB)."
+        ),
+        "gpu-memory-taken",
+        [],
+    ),
+    "kv cache, auto": (
+        in_core("ValueError: Cannot auto-fit max_model_len: not enough GPU memory available to serve even a single"),
+        "kv-cache-none",
+        [],
+    ),
+    "sampler warm-up": (
+        in_core(
+            "RuntimeError: CUDA out of memory occurred when warming up sampler with 1024 dummy requests. Please try "
+            "lowering `max_num_seqs` or `gpu_memory_utilization` when initializing the engine."
+        ),
+        "gpu-out-of-memory",
+        [],
+    ),
+    "fabric manager": (
+        in_core(
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling "
+            "NumCudaDevices() that might have already set an error? Error 802: system not yet initialized"
+        ),
+        "fabric-manager",
+        ["NVSwitch"],
+    ),
+    "forward compatibility": (
+        in_core(
+            "RuntimeError: Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before calling "
+            "NumCudaDevices() that might have already set an error? Error 804: forward compatibility was attempted on "
+            "non supported HW"
+        ),
+        "driver-too-old",
+        [],
+    ),
+    "gpu gone": (
+        in_core("pynvml.NVMLError_GpuIsLost: GPU is lost"),
+        "gpu-lost",
+        [],
+    ),
+    "old system": (
+        raised("", "",
+            "ImportError: /lib/x86_64-linux-gnu/libstdc++.so.6: version `GLIBCXX_3.4.30' not "
+            "found (required by"
+        ),
+        "system-too-old",
+        ["GLIBCXX_3.4.30"],
+    ),
+    "wrong machine": ("exec /usr/local/bin/vllm: exec format error\n", "wrong-machine", []),
+    "fp8 on an old GPU": (
+        in_core(
+            "ValueError: type fp8e4nv not supported in this architecture. The supported fp8 "
+            "dtypes are ('fp8e4b15',"
+        ),
+        "fp8-kv-cache",
+        [],
+    ),
+    "custom code": (
+        in_server(
+            "ValueError: The repository /m contains custom code which must be executed to correctly load the "
+            "model. You "
+            "can inspect the repository content at https://hub/m.\nPlease pass the argument "
+            "`trust_remote_code=True` to "
+            "allow custom code to be run."
+        ),
+        "remote-code",
+        ["code from its own repository"],
+    ),
+    "too many requests": (
+        in_server("huggingface_hub.errors.HfHubHTTPError: 429 Client Error: Too Many Requests for url: https://hub/a"),
+        "hub-refuses",
+        [],
+    ),
+    "certificate": (
+        in_server(
+            "ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed",
+            "OSError: We couldn't connect to 'https://hub' to load the files, and couldn't find them in the "
+            "cached files.",
+        ),
+        "hub-certificate",
+        [],
+    ),
+    "tokenizer newer than tokenizers": (
+        in_server("Exception: data did not match any variant of untagged enum ModelWrapper at line 1251003 column 3"),
+        "tokenizers-version",
+        [],
+    ),
+    "tokenizer cut": (
+        in_server("Exception: EOF while parsing a string at line 5210 column 12"), "checkpoint-file-damaged", ["5210"]
+    ),
+    "two GPUs where one is": (
+        in_server("ValueError: World size (2) is larger than the number of available GPUs (1) in this node."),
+        "parallel-size",
+        [],
+    ),
+    "batch shorter than the context": (
+        in_server(
+            VALIDATION + "max_num_batched_tokens (2048) is smaller than max_model_len (131072). This effectively "
+            "limits the maximum sequence length to max_num_batched_tokens and makes vLLM reject longer sequences."
+        ),
+        "batched-tokens",
+        ["2048", "131072"],
+    ),
+    "no backend for its heads": (
+        in_core("ValueError: No valid attention backend found for cuda with AttentionSelectorConfig(head_size=512,"),
+        "attention-backend",
+        [],
+    ),
+    "settings": (
+        in_server(VALIDATION + "num_speculative_tokens must be positive [type=value_error, input_value=1]"),
+        "settings-refused",
+        ["num_speculative_tokens must be positive"],
+    ),
+    "silent worker": (
+        in_core("TimeoutError: RPC call to execute_model timed out."),
+        "worker-silent",
+        [],
+    ),
+    "temporary folder": (in_server("OSError: AF_UNIX path too long"), "socket-path", ["too long"]),
+    "flashinfer build": (
+        in_core("RuntimeError: Ninja build failed. Ninja output:\nninja: error: loading 'build.ninja'"),
+        "compiler-missing",
+        [],
+    ),
+    "weights that do not fit": (
+        in_core("AssertionError: expected 3 but got 2").replace(
+            'File "/v/lib/vllm/x.py", line 7, in load', 'File "/v/lib/vllm/x.py", line 7, in weight_loader'
+        ),
+        "weights-load",
+        ["expected 3 but got 2"],
+    ),
+    "vanished worker": (
+        in_core("Exception: WorkerProc initialization failed due to an exception in a background process. See stack"),
+        "process-vanished",
+        [],
+    ),
     "template": (
         in_server("FileNotFoundError: the supplied chat template path doesn't exist"),
         "no-such-file",
@@ -259,6 +399,65 @@ def test_an_unknown_exception_is_given_with_its_own_type_and_message() -> None:
     assert "Strange" in found.cause and "the moon is in the wrong phase" in found.cause
     assert "initialization failed" not in found.cause and "could not begin" not in found.cause
     assert any("the moon" in line for line in found.excerpt)
+
+
+def test_an_unknown_exception_without_the_beginning_of_its_traceback() -> None:
+    log = (
+        BANNER
+        + CONFIG
+        + "(EngineCore pid=22) zlib.StrangeError: the moon is in the wrong phase\n"
+        + raised("(APIServer pid=11) ", "", WRAPPER)
+    )
+    found = explain(log)
+    assert found.cause is not None and "StrangeError: the moon is in the wrong phase" in found.cause
+    known = explain(log.replace("zlib.StrangeError: the moon is in the wrong phase", OOM))
+    assert known.cause is not None and "2.25 GiB" in known.cause
+
+
+def test_a_type_in_small_letters_keeps_its_module() -> None:
+    found = explain(in_core("struct.error: unpack requires a buffer of 8 bytes"))
+    assert found.cause is not None and "struct.error: unpack requires a buffer of 8 bytes" in found.cause
+
+
+def test_a_message_that_is_announced_is_given_with_what_it_announces() -> None:
+    found = explain(in_core("RuntimeError: What is wrong:\n(1) the first thing\n(2) the second"))
+    assert found.cause is not None and "(1) the first thing" in found.cause
+
+
+def test_what_was_raised_and_outlived_is_not_the_cause() -> None:
+    harmless = raised("(Worker pid=33) ", "", "ModuleNotFoundError: No module named 'triton'")
+    later = "(EngineCore pid=22) INFO 11-23 08:00:25 [x.py:1] Available KV cache memory: 1.00 GiB\n"
+    found = explain(BANNER + CONFIG + harmless + later + in_core("zlib.Strange: the moon")[len(BANNER + CONFIG) :])
+    assert found.cause is not None and "Strange: the moon" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (137, "killed by the system"),
+        (-9, "killed by the system"),
+        (139, "SIGSEGV"),
+        (-11, "SIGSEGV"),
+        (134, "SIGABRT"),
+        (132, "SIGILL"),
+        (135, "/dev/shm"),
+        (143, "SIGTERM"),
+        (-2, "SIGINT"),
+        (127, "could not be run"),
+        (0, "exit code 0"),
+        (3, "exit code 3 and said no reason"),
+    ],
+)
+def test_where_the_log_says_nothing_the_exit_code_does(code: int, words: str) -> None:
+    found = explain(BANNER + CONFIG, exit_code=code)
+    assert found.cause is not None and words in found.cause
+    assert found.advice
+
+
+def test_the_last_error_of_the_log_is_better_than_nothing() -> None:
+    log = BANNER + CONFIG + "(EngineCore pid=22) ERROR 11-23 08:00:30 [x.py:9] The flux capacitor is empty\n"
+    found = explain(log, exit_code=1)
+    assert found.cause is not None and "The flux capacitor is empty" in found.cause
 
 
 def test_a_handler_that_raises_its_own_says_more_than_what_it_handled() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,33 @@ FAILURES = {
     "fail-unknown-architecture": ("does not know the model's architecture", "Gemma9ForConditionalGeneration"),
     "fail-unknown-model-type": ("transformers does not know", "gemma9"),
     "fail-weights-truncated": ("cut short", "incomplete metadata"),
+    "fail-weights-empty": ("weights file", "damaged"),
+    "fail-weights-header-garbage": ("weights file", "damaged"),
+    "fail-weights-lfs-pointer": ("weights file", "damaged"),
+    "fail-weights-shard-missing": ("lacks weights", "model-00002-of-00002.safetensors"),
+    "fail-weights-absent": ("lacks weights", "/models/m"),
+    "fail-weights-renamed-tensor": ("weights do not match", "down_project"),
+    "fail-weights-shape": ("weights cannot be loaded", "start (0) + length (512) exceeds dimension size (256)"),
+    "fail-config-other-size": ("weights do not match", "256, 128"),
+    "fail-config-absent": ("no config.json", "/models/m"),
+    "fail-config-no-json": ("JSON file", "/models/m/config.json"),
+    "fail-tokenizer-absent": ("lacks the files of its tokenizer",),
+    "fail-tokenizer-damaged": ("JSON file", "line 1 column 2"),
+    "fail-processor-absent": ("lacks the files of its feature extractor", "/models/m"),
+    "fail-quant-algo-unknown": ("quantization",),
+    "fail-torchvision-operators": ("built for different versions", "torchvision::nms"),
+    "fail-host-memory-for-kv": ("memory is too small", "9.14 of 15.46 GiB"),
+    "fail-kv-cache-none": ("No memory is left for the KV cache",),
+    "fail-environment-value": ("refuses these settings", "'lots'"),
+    "fail-context-too-long": ("9000000", "32768."),
+    "fail-flag-value": ("--max-model-len", "'lots'"),
+    "fail-flag-no-json": ("--limit-mm-per-prompt", "{image:4"),
+    "fail-attention-backend": ("attention backend NOPE",),
+    "fail-tensor-parallel": ("cannot be split over so many devices",),
+    "fail-numa-nodes": ("cannot be split over so many devices",),
+    "fail-package-missing": ("lacks a package", "tensorizer"),
+    "fail-core-killed": ("killed by the system", "137"),
+    "fail-worker-killed": ("without a word", "memory ran out"),
     "fail-absent-repository-offline": ("not on this computer", "hub cannot be reached"),
 }
 
@@ -53,6 +82,29 @@ def test_captured_failures_are_named(name: str) -> None:
     assert found.advice
     assert found.excerpt
     assert len(found.excerpt) <= 20
+
+
+# What became of engines that had been ready, with the exit code that their server ended with.
+DEATHS = {
+    "died-core-killed-streaming": (0, ("engine core died", "exit code 0", "nobody stopped it")),
+    "died-worker-killed-streaming": (0, ("killed by the system", "137")),
+}
+
+
+@pytest.mark.parametrize("name", DEATHS)
+def test_captured_deaths_while_serving_are_named(name: str) -> None:
+    code, words = DEATHS[name]
+    text = (LOGS / f"{name}.log").read_text(encoding="utf-8")
+    found = explain(text, exit_code=code)
+    assert found.ready and found.cause is not None
+    for word in words:
+        assert word in found.cause
+    # The log alone tells that it died, too.
+    assert explain(text).cause is not None
+
+
+def test_every_capture_is_expected_to_say_something() -> None:
+    assert {path.stem for path in ALL} == {*FAILURES, *DEATHS, *(path.stem for path in READY)}
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
@@ -87,17 +139,61 @@ def test_version_is_known_where_the_log_says_it() -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data(), path=st.sampled_from(ALL))
-def test_a_log_cut_anywhere_is_read(data: st.DataObject, path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    start = data.draw(st.integers(0, len(text)) | st.just(0))
-    stop = data.draw(st.integers(start, len(text)))
-    part = text[start:stop]
+def test_a_log_cut_at_any_byte_is_read(data: st.DataObject, path: Path) -> None:
+    whole = path.read_bytes()
+    start = data.draw(st.integers(0, len(whole)) | st.just(0))
+    stop = data.draw(st.integers(start, len(whole)) | st.just(len(whole)))
+    part = whole[start:stop].decode("utf-8", "replace")
     found = explain(part)
     up = "Application startup complete." in part or '"GET /health HTTP/1.1" 200' in part or "Avg prompt thr" in part
     assert not found.ready or up
     # Without the line that tells of the signal, what the stopped engine core's clients say looks like its death.
     if path in READY and (start == 0 or "[shutdown] API server: shutdown triggered" in part):
         assert found.cause is None
+    if path not in READY and start == 0 and stop == len(whole):
+        assert found.cause == explain(whole.decode()).cause is not None
+
+
+def same(found: Explanation, wanted: Explanation) -> None:
+    """Whatever was done to a log, it says the same."""
+    assert [phase.name for phase in found.phases] == [phase.name for phase in wanted.phases]
+    assert (found.cause, found.ready, found.vllm_version) == (wanted.cause, wanted.ready, wanted.vllm_version)
+
+
+WHOLE = {path: explain(path.read_text(encoding="utf-8")) for path in ALL}
+# A process writes its tag and its line in one go: between two of them an end of line is what can be missing.
+TAGGED = re.compile(r"\n(?=\((?:APIServer|EngineCore|Worker|VllmWorker)[^)\n]* pid=\d+\) )")
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance=st.randoms(use_true_random=False), path=st.sampled_from(ALL), share=st.sampled_from([0.02, 0.3, 1.0]))
+def test_lines_of_two_processes_run_into_one_another_anywhere(chance: random.Random, path: Path, share: float) -> None:
+    text = path.read_text(encoding="utf-8")
+    same(explain(TAGGED.sub(lambda found: "" if chance.random() < share else "\n", text)), WHOLE[path])
+
+
+@settings(max_examples=150, deadline=None)
+@given(chance=st.randoms(use_true_random=False), path=st.sampled_from(ALL))
+def test_colours_anywhere_change_nothing(chance: random.Random, path: Path) -> None:
+    colours = ("\x1b[0m", "\x1b[1;32m", "\x1b[38;5;12m", "\x1b[K", "\x1b]0;title\x07")
+    rows = []
+    for row in path.read_text(encoding="utf-8").split("\n"):
+        place = chance.randint(0, len(row))
+        rows.append(row[:place] + chance.choice(colours) + row[place:] if chance.random() < 0.4 else row)
+    same(explain("\n".join(rows)), WHOLE[path])
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_progress_bars_written_over_one_another_change_nothing(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    bars = re.sub(r"\n(?=[^\n]*\d+%[^\n]*\|[^\n]*\d+/\d+)", "\r", text)
+    same(explain(bars), WHOLE[path])
+    reader, read_at_once = LogReader(), LogReader()
+    for line in bars.split("\n"):
+        reader.feed(line)
+    for line in re.split(r"[\r\n]", text):
+        read_at_once.feed(line)
+    same(reader.finish(), read_at_once.finish())
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
@@ -107,7 +203,7 @@ def test_cut_after_any_line(path: Path) -> None:
         reader.feed(line)
         found = reader.finish()
         seen_ready = seen_ready or line.rstrip().endswith("INFO:     Application startup complete.")
-        assert found.ready == (seen_ready and path in READY)
+        assert found.ready == (seen_ready and (path in READY or path.stem in DEATHS))
         if path in READY:
             assert found.cause is None, line
 
