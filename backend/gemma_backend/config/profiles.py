@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gemma_assets import path as asset
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
-from gemma_backend.config.settings import explain, load
+from gemma_backend.config.settings import config_file, explain, load, model_keys
 from gemma_backend.types.errors import UsageError
 
 POCKET_NAME = "gemma-tui/pocket"
@@ -75,6 +75,10 @@ class Profile(BaseModel):
     """Address of an endpoint elsewhere, instead of a checkpoint."""
     api_key_file: str | None = None
     """File that holds the endpoint's key."""
+    ca_file: str | None = None
+    """Certificates to trust for https, in PEM form."""
+    insecure: bool = False
+    """Whether the server's certificate is left unchecked."""
 
     @property
     def served_name(self) -> str:
@@ -96,8 +100,11 @@ def list_profiles() -> list[Profile]:
     own = config_dir() / "profiles"
     if own.is_dir():
         found |= {profile.name: profile for profile in map(_from_file, sorted(own.glob("*.toml")))}
-    for name, table in load().settings.profiles.items():
-        found[name] = _made({"name": name} | table, f"[profiles.{name}]")
+    tables = load().settings.profiles
+    text = config_file().read_text(encoding="utf-8") if tables else ""
+    for name, table in tables.items():
+        place = f"{config_file()}, [profiles.{name}]"
+        found[name] = _made({"name": name} | table, place, text, f"profiles.{name}.")
     return list(found.values())
 
 
@@ -113,16 +120,17 @@ def load_profile(name: str) -> Profile:
 
 def _from_file(path: Path) -> Profile:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-    return _made({"name": path.stem} | table, str(path))
+    return _made({"name": path.stem} | table, str(path), text)
 
 
-def _made(table: dict[str, Any], place: str) -> Profile:
+def _made(table: dict[str, Any], place: str, text: str, prefix: str = "") -> Profile:
     try:
         return Profile.model_validate(table)
     except ValidationError as error:
-        raise UsageError(explain(error, {}, list(Profile.model_fields), place)) from None
+        raise UsageError(explain(error, {}, list(model_keys(Profile)), place, text, prefix)) from None

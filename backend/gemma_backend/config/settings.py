@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gemma_backend.config.lines import line_of
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
 from gemma_backend.types.errors import UsageError
@@ -107,7 +108,8 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     environ = os.environ if environ is None else environ
     path = config_file()
     sources = dict.fromkeys(known_keys(), "default")
-    table = _read(path)
+    text = _read(path)
+    table = _parsed(path, text)
     for key in _leaves(table):
         sources[key] = f"file {path}"
     for key in known_keys():
@@ -122,35 +124,57 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
     try:
         return Resolved(Settings.model_validate(table), sources)
     except ValidationError as error:
-        raise UsageError(explain(error, sources, known_keys(), str(path))) from None
+        raise UsageError(explain(error, sources, known_keys(), str(path), text)) from None
 
 
 def known_keys() -> list[str]:
     """Every dotted key that a setting has, the profiles' tables left out."""
-    return [key for key in _model_keys(Settings) if key != "profiles"]
+    return [key for key in model_keys(Settings) if key != "profiles"]
 
 
-def explain(error: ValidationError, sources: Mapping[str, str], known: list[str], place: str) -> str:
+def explain(
+    error: ValidationError, sources: Mapping[str, str], known: list[str], place: str, text: str = "", prefix: str = ""
+) -> str:
     """One sentence for the first mistake that pydantic found: where, what, and the nearest key that exists."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    return sentence(error.errors(include_url=False, include_input=False)[0], sources, known, place, text, prefix)
+
+
+def sentence(
+    detail: Mapping[str, Any],
+    sources: Mapping[str, str],
+    known: list[str],
+    place: str,
+    text: str = "",
+    prefix: str = "",
+) -> str:
+    """One sentence for one of pydantic's details; `text` is the file's, in which keys begin with `prefix`."""
+    key = ".".join(str(part) for part in detail["loc"])
     where = sources.get(key, f"file {place}")
-    if first["type"] == "extra_forbidden":
+    line = line_of(text, prefix + key) if where.startswith("file ") else None
+    where += f", line {line}" if line is not None else ""
+    if detail["type"] == "extra_forbidden":
         guess = nearest(key, known)
         return f"{where}: there is no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else ".")
-    reason = first["msg"][0].lower() + first["msg"][1:]
+    reason = detail["msg"][0].lower() + detail["msg"][1:]
     return f"{where}: the value of {key!r} does not fit: {reason}."
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return ""
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
 
 
 def _put(table: dict[str, Any], key: str, value: object) -> None:
@@ -171,10 +195,11 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _model_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def model_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every dotted key below `model`."""
     for name, field in model.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _model_keys(annotation, f"{prefix}{name}.")
+            yield from model_keys(annotation, f"{prefix}{name}.")
         else:
             yield prefix + name

@@ -87,7 +87,8 @@ class Session(Asking):
         """A session on the engine of `profile`, or on the endpoint that it names, there with `model` where given."""
         if profile.url is None:
             return cls(profile, None, None, settings)
-        endpoint = parse_url(profile.url, api_key=find_key(profile.api_key_file))
+        key = find_key(profile.api_key_file)
+        endpoint = parse_url(profile.url, api_key=key, ca_file=profile.ca_file, insecure=profile.insecure)
         return cls(profile, endpoint, model or profile.checkpoint, settings)
 
     @classmethod
