@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ class Search:
         suspected = {change for one in failed for change in one} - worked
         best = self._best(outcomes)
         steps = []
-        model = _Model(self._expected, self._doubt, self._seen(outcomes))
+        model = _Model(self._expected, self._doubt, self._seen(outcomes), _noise(outcomes))
         for made in self._candidates(best):
             if made in tried or any(one <= set(made) for one in failed):
                 continue
@@ -169,26 +170,28 @@ class _Model:
         expected: dict[tuple[str, Change], float],
         doubt: dict[tuple[str, Change], float],
         seen: list[tuple[Changes, float]],
+        noise: float,
     ) -> None:
         import numpy
+
+        self._noise = noise
 
         self._names = {one: index for index, one in enumerate(expected)}
         self._mean = numpy.array(list(expected.values()))
         self._covariance = numpy.diag(numpy.array([value * value for value in doubt.values()]))
-        self._seen = {made for made, _ in seen}
         for made, score in seen:
             features = self._features(made)
             if not features.any():
                 continue
             together = self._covariance @ features
-            variance = features @ together + self._noise(made)
+            variance = features @ together + self._unexplained(made)
             self._mean = self._mean + together * (score - features @ self._mean) / variance
             self._covariance = self._covariance - numpy.outer(together, together) / variance
 
     def predicted(self, made: Changes) -> tuple[float, float]:
         """Mean and standard deviation of a configuration's score."""
         features = self._features(made)
-        variance = float(features @ self._covariance @ features) + self._noise(made)
+        variance = float(features @ self._covariance @ features) + self._unexplained(made)
         return float(features @ self._mean), math.sqrt(variance)
 
     def _features(self, made: Changes):  # type: ignore[no-untyped-def]  # numpy's own type needs numpy at import
@@ -200,9 +203,13 @@ class _Model:
                 found[self._names[one]] = 1.0
         return found
 
-    @staticmethod
-    def _noise(made: Changes) -> float:
-        return NOISE**2 + INTERACTION**2 * max(0, len(made) - 1)
+    def _unexplained(self, made: Changes) -> float:
+        return self._noise**2 + INTERACTION**2 * max(0, len(made) - 1)
+
+
+def _noise(outcomes: list[Outcome]) -> float:
+    """The standard deviation of a measured logarithm: half of what repeats usually differ by."""
+    return max(NOISE, 0.5 * statistics.median(one.figures.spread for one in outcomes if one.figures is not None))
 
 
 def _expected_improvement(mean: float, deviation: float, best: float) -> float:
