@@ -12,7 +12,8 @@ class Dialect:
     """One server's names; of several for one thing the first that is there counts, () is what it does not tell.
 
     `generation` and `prompt` are counters of tokens, `running` to `preemptions` gauges and counters as in Sample,
-    `ttft`, `itl` and `e2e` histograms in seconds.
+    `finished` to `steps` counters of requests, cache look-ups, speculated tokens and iterations; `ttft`, `itl` and
+    `e2e` are histograms in seconds.
     """
 
     server: str
@@ -26,6 +27,12 @@ class Dialect:
     prefix_queries: tuple[str, ...] = ()
     prefix_hits: tuple[str, ...] = ()
     preemptions: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+    mm_queries: tuple[str, ...] = ()
+    mm_hits: tuple[str, ...] = ()
+    drafted: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     ttft: tuple[str, ...] = ()
     itl: tuple[str, ...] = ()
     e2e: tuple[str, ...] = ()
@@ -44,6 +51,12 @@ DIALECTS = (
         prefix_queries=("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
         prefix_hits=("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
         preemptions=("vllm:num_preemptions_total",),
+        finished=("vllm:request_success_total",),
+        mm_queries=("vllm:mm_cache_queries_total",),
+        mm_hits=("vllm:mm_cache_hits_total",),
+        drafted=("vllm:spec_decode_num_draft_tokens_total",),
+        accepted=("vllm:spec_decode_num_accepted_tokens_total",),
+        steps=("vllm:iteration_tokens_total_count",),
         ttft=("vllm:time_to_first_token_seconds",),
         itl=("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
         e2e=("vllm:e2e_request_latency_seconds",),
@@ -58,6 +71,7 @@ DIALECTS = (
         waiting=("sglang:num_queue_reqs",),
         kv_cache=("sglang:token_usage",),
         kv_tokens=("sglang:max_total_num_tokens",),
+        finished=("sglang:num_requests_total",),
         ttft=("sglang:time_to_first_token_seconds",),
         itl=("sglang:inter_token_latency_seconds", "sglang:time_per_output_token_seconds"),
         e2e=("sglang:e2e_request_latency_seconds",),
@@ -71,6 +85,7 @@ DIALECTS = (
         running=("llamacpp:requests_processing",),
         waiting=("llamacpp:requests_deferred",),
         kv_cache=("llamacpp:kv_cache_usage_ratio",),
+        steps=("llamacpp:n_decode_total",),
     ),
     # huggingface.co/docs/text-generation-inference, reference/metrics. Its tokens are counted only when a request
     # ends, which as a rate would be wrong at every moment, so there is none.
@@ -79,6 +94,7 @@ DIALECTS = (
         prefix="tgi_",
         running=("tgi_batch_current_size",),
         waiting=("tgi_queue_size",),
+        finished=("tgi_request_success",),
         e2e=("tgi_request_duration",),
     ),
 )

@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 
-from gemma_backend.types import Delta, Failed, Finished, Quantiles, Sample, Started, StreamEvent, Usage
+from gemma_backend.types import Delta, Failed, Finished, OwnRow, Quantiles, Sample, Started, StreamEvent, Usage
 
 WINDOW_SECONDS = 60.0
 RATE_SECONDS = 2.0
@@ -16,6 +16,10 @@ MOST = 20_000
 """Spans of tokens that are kept; twenty requests at a time give so many in a minute."""
 
 
+ROWS = 20
+"""Requests that are kept as rows, the latest."""
+
+
 @dataclass(slots=True)
 class OwnRequest:
     """One request on its way; `sent` is a monotonic time in seconds, as is every `at`."""
@@ -23,8 +27,12 @@ class OwnRequest:
     sent: float
     measures: OwnMeasures = field(repr=False)
     open: bool = True
+    failed: bool = False
+    ended: float | None = None
+    prompt_tokens: int | None = None
     _tokens: int = 0
     _counted: float | None = None
+    _first_at: float | None = None
 
     def observe(self, event: StreamEvent, at: float) -> None:
         """Take note of an event that came at `at`."""
@@ -32,9 +40,12 @@ class OwnRequest:
             case Delta(text=text, reasoning=reasoning):
                 if (text or reasoning) and self._counted is None:
                     self._first(at)
-            case Usage(completion_tokens=tokens):
+            case Usage(prompt_tokens=prompt, completion_tokens=tokens):
+                self.prompt_tokens = prompt
                 self._count(tokens, at)
             case Finished() | Failed():
+                self.failed = isinstance(event, Failed)
+                self.ended = at
                 self.end()
             case Started():
                 pass
@@ -44,8 +55,30 @@ class OwnRequest:
         self.open = False
         self.measures.requests.discard(id(self))
 
+    def row(self, at: float) -> OwnRow:
+        """Return what is known of it at `at`."""
+        last = self.ended if self.ended is not None else at
+        first = self._first_at
+        if self.failed:
+            state = "failed"
+        elif self.open:
+            state = "waiting" if first is None else "streaming"
+        else:
+            state = "done"
+        # Until the next count comes, what was counted is what was there then.
+        upto = min(last, self._counted) if self._counted is not None else last
+        rate = (self._tokens - 1) / (upto - first) if first is not None and self._tokens > 1 and upto > first else None
+        return OwnRow(
+            state,
+            age=max(0.0, at - self.sent),
+            ttft=None if first is None else first - self.sent,
+            rate=rate,
+            tokens=self._tokens,
+            prompt_tokens=self.prompt_tokens,
+        )
+
     def _first(self, at: float) -> None:
-        self._counted = at
+        self._counted = self._first_at = at
         self.measures.first_tokens.append((at, at - self.sent))
 
     def _count(self, tokens: int, at: float) -> None:
@@ -67,12 +100,18 @@ class OwnMeasures:
     requests: set[int] = field(default_factory=set)
     first_tokens: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MOST))
     spans: deque[tuple[float, float, int]] = field(default_factory=lambda: deque(maxlen=MOST))
+    latest: deque[OwnRequest] = field(default_factory=lambda: deque(maxlen=ROWS))
 
     def begin(self, at: float) -> OwnRequest:
         """Return the record of a request that is sent at `at`; give it every event of the reply."""
         request = OwnRequest(at, self)
         self.requests.add(id(request))
+        self.latest.append(request)
         return request
+
+    def rows(self, at: float) -> tuple[OwnRow, ...]:
+        """Return the latest requests, the newest first."""
+        return tuple(request.row(at) for request in reversed(self.latest))
 
     def sample(self, at: float) -> Sample:
         """Return what is known at `at`; the server's whole load, its memory and its cache stay None."""
@@ -94,6 +133,7 @@ class OwnMeasures:
             running=own.running if sample.running is None else sample.running,
             ttft=own.ttft if sample.ttft.p50 is None else sample.ttft,
             itl=own.itl if sample.itl.p50 is None else sample.itl,
+            own=self.rows(sample.at),
         )
 
     def _rate(self, at: float) -> float | None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections import deque
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from gemma_backend.metrics.own import OwnMeasures
 from gemma_backend.metrics.parse import parse
 from gemma_backend.metrics.rates import sample
 from gemma_backend.metrics.reading import Reading, read
+from gemma_backend.metrics.window import Readings
 from gemma_backend.types import Endpoint, GpuMemory, HostMemory, Sample
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ UNREACHABLE = "The server does not answer."
 
 
 class Poller:
-    """Samples of one server; `window` is how far back latencies reach, in seconds.
+    """Samples of one server; `window` is how far back latencies reach, in seconds, and may be changed at any time.
 
     Memory and GPUs are looked at only where the server is on this machine: those here would say nothing about it.
     """
@@ -59,7 +59,7 @@ class Poller:
         self.own = own
         self._endpoint = endpoint
         self._tree = ProcessTree(pid) if pid is not None else None
-        self._readings: deque[Reading] = deque()
+        self._readings = Readings()
         self._note = ""
         self._ask_again = 0.0
         self._changed = False
@@ -127,11 +127,10 @@ class Poller:
         if reading is None:
             look = Sample(time.monotonic())
         else:
-            old = self._readings[-1] if self._readings else None
-            while len(self._readings) > 1 and self._readings[1].at <= reading.at - self.window:
-                self._readings.popleft()
-            look = sample(old, reading, self._readings[0] if self._readings else None)
-            self._readings.append(reading)
+            old = self._readings.last
+            self._readings.add(reading)
+            since = self._readings.since(self.window)
+            look = sample(old, reading, since if since is not reading else None)
         look = dataclasses.replace(look, host=host, gpus=cards, note=self._note)
         return self.own.fill(look) if self.own is not None else look
 

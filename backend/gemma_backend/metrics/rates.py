@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from gemma_backend.metrics.parse import Snapshot
+from gemma_backend.metrics.parse import Snapshot, labels_of
 from gemma_backend.metrics.reading import Histogram, Reading, read
-from gemma_backend.types import Quantiles, Sample
+from gemma_backend.types import Quantiles, Replica, Sample
+
+MOST_REPLICAS = 64
+"""Engines of one server that are shown apart; a hostile page could name any number."""
 
 
 def rates(old: Snapshot, new: Snapshot) -> Sample:
@@ -22,32 +25,101 @@ def sample(old: Reading | None, new: Reading, since: Reading | None = None) -> S
     or cannot be told from these readings, is None.
     """
     gauges = new.gauges
-    running, waiting = _sum(gauges.get("running")), _sum(gauges.get("waiting"))
-    share, tokens = gauges.get("kv_cache"), _sum(gauges.get("kv_tokens"))
     preemptions = new.counters.get("preemptions")
+    window = since or old
     return Sample(
         at=new.at,
         generation_rate=_rate("generation", old, new),
         prompt_rate=_rate("prompt", old, new),
-        running=None if running is None else round(running),
-        waiting=None if waiting is None else round(waiting),
-        kv_cache=_share(share),
-        kv_tokens=None if tokens is None else round(tokens),
-        prefix_hit_rate=_hit_rate(since or old, new),
+        running=_rounded(_sum(gauges.get("running"))),
+        waiting=_rounded(_sum(gauges.get("waiting"))),
+        kv_cache=_share(gauges.get("kv_cache")),
+        kv_tokens=_rounded(_sum(gauges.get("kv_tokens"))),
+        prefix_hit_rate=_portion("prefix_hits", "prefix_queries", window, new),
         preemptions=round(sum(preemptions.values())) if preemptions else None,
-        ttft=_latency("ttft", since or old, new),
-        itl=_latency("itl", since or old, new),
-        e2e=_latency("e2e", since or old, new),
+        ttft=_latency("ttft", window, new),
+        itl=_latency("itl", window, new),
+        e2e=_latency("e2e", window, new),
+        server=new.server,
+        request_rate=_rate("finished", window, new),
+        mm_hit_rate=_portion("mm_hits", "mm_queries", window, new),
+        accepted=_portion("accepted", "drafted", window, new),
+        api_cpu=_busy(old, new),
+        steps=_rate("steps", old, new),
+        kv_width=new.kv_width,
+        kv_bytes=new.kv_bytes,
+        replicas=_replicas(old, new),
     )
 
 
-def _sum(values: tuple[float, ...] | None) -> float | None:
-    return sum(values) if values else None
+def _sum(values: Mapping[str, float] | None) -> float | None:
+    return sum(values.values()) if values else None
 
 
-def _share(values: tuple[float, ...] | None) -> float | None:
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _share(values: Mapping[str, float] | None) -> float | None:
     # A share above one is no share: some server means percent, or something else.
-    return sum(values) / len(values) if values and max(values) <= 1.0 else None
+    return sum(values.values()) / len(values) if values and max(values.values()) <= 1.0 else None
+
+
+def _busy(old: Reading | None, new: Reading) -> float | None:
+    """Return the cores that the server's own process kept busy."""
+    if old is None or old.cpu is None or new.cpu is None or restarted(old, new) or new.at <= old.at:
+        return None
+    return (new.cpu - old.cpu) / (new.at - old.at) if new.cpu >= old.cpu else None
+
+
+def _engine_of(labels: str) -> str | None:
+    return labels_of(labels).get("engine")
+
+
+def _replicas(old: Reading | None, new: Reading) -> tuple[Replica, ...]:
+    """Return each engine of a server that has several, told apart by their label; () where there is one."""
+    running = new.gauges.get("running") or new.counters.get("generation", {})
+    if len(running) < 2:
+        return ()
+    names = sorted({name for labels in running if (name := _engine_of(labels)) is not None}, key=_by_number)
+    if len(names) < 2:
+        return ()
+    apart = {name: _of_engine(old, name) for name in names} if old is not None else {}
+    found = []
+    for name in names:
+        mine, before = _of_engine(new, name), apart.get(name)
+        gauges = {key: _sum(values) for key, values in mine.gauges.items()}
+        found.append(
+            Replica(
+                name[:20],
+                generation_rate=_rate("generation", before, mine),
+                prompt_rate=_rate("prompt", before, mine),
+                running=_rounded(gauges.get("running")),
+                waiting=_rounded(gauges.get("waiting")),
+                kv_cache=_share(mine.gauges.get("kv_cache")),
+                kv_tokens=_rounded(gauges.get("kv_tokens")),
+            )
+        )
+    return tuple(found[:MOST_REPLICAS])
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() and len(name) < 10 else (1 << 40, name)
+
+
+def _of_engine(reading: Reading, name: str) -> Reading:
+    """Return what `reading` tells of one engine."""
+
+    def mine(values: Mapping[str, float]) -> dict[str, float]:
+        return {labels: value for labels, value in values.items() if _engine_of(labels) == name}
+
+    return Reading(
+        reading.at,
+        reading.server,
+        reading.started,
+        {key: mine(reading.counters.get(key, {})) for key in ("generation", "prompt")},
+        {key: mine(values) for key, values in reading.gauges.items()},
+    )
 
 
 def restarted(old: Reading, new: Reading) -> bool:
@@ -76,8 +148,9 @@ def _rate(name: str, old: Reading | None, new: Reading) -> float | None:
     return None if grown is None or seconds <= 0 else grown / seconds
 
 
-def _hit_rate(old: Reading | None, new: Reading) -> float | None:
-    asked, hit = increase("prefix_queries", old, new), increase("prefix_hits", old, new)
+def _portion(part: str, whole: str, old: Reading | None, new: Reading) -> float | None:
+    """Return how much of one counter's increase another's is, None where nothing came or they contradict."""
+    asked, hit = increase(whole, old, new), increase(part, old, new)
     return hit / asked if asked and hit is not None and 0 <= hit <= asked else None
 
 

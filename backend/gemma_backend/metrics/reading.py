@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from gemma_backend.metrics.dialect import Dialect, dialect_of
 from gemma_backend.metrics.parse import Snapshot, bucket_of, labels_of
 
-COUNTERS = ("generation", "prompt", "prefix_queries", "prefix_hits", "preemptions")
+COUNTERS = (
+    "generation", "prompt", "prefix_queries", "prefix_hits", "preemptions", "finished", "mm_queries", "mm_hits",
+    "drafted", "accepted", "steps",
+)  # fmt: skip
 GAUGES = ("running", "waiting", "kv_cache", "kv_tokens")
 HISTOGRAMS = ("ttft", "itl", "e2e")
 
@@ -33,14 +36,18 @@ class Histogram:
 class Reading:
     """One look at a server: series by their labels (one for each engine), under the names of Sample's fields.
 
-    `started` is the server process's own start time in seconds since 1970, None where it does not tell.
+    `started` is the server process's own start time in seconds since 1970, `cpu` the processor time that it has taken,
+    None where it does not tell. `kv_width` and `kv_bytes` are as in Sample.
     """
 
     at: float
     server: str = ""
     started: float | None = None
     counters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    gauges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    gauges: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cpu: float | None = None
+    kv_width: float | None = None
+    kv_bytes: int | None = None
     histograms: Mapping[str, Mapping[str, Histogram]] = field(default_factory=dict)
 
 
@@ -51,13 +58,17 @@ def read(snapshot: Snapshot) -> Reading:
         return Reading(snapshot.at)
     gauges = {name: _values(snapshot, getattr(dialect, name)) for name in GAUGES}
     if not gauges["kv_tokens"]:
-        gauges["kv_tokens"] = _cache_tokens(snapshot)
+        gauges["kv_tokens"] = _cache_numbers(snapshot, "kv_cache_size_tokens")
+    sizes = _cache_numbers(snapshot, "kv_cache_memory_bytes")
     return Reading(
         at=snapshot.at,
         server=dialect.server,
         started=next((value for _, value in snapshot.of("process_start_time_seconds") if math.isfinite(value)), None),
         counters={name: _counters(snapshot, getattr(dialect, name)) for name in COUNTERS},
         gauges=gauges,
+        cpu=next((value for _, value in snapshot.of("process_cpu_seconds_total") if 0 <= value <= LARGEST), None),
+        kv_width=_cache_width(snapshot),
+        kv_bytes=round(sum(sizes.values())) if sizes else None,
         histograms={name: _histograms(snapshot, dialect, name) for name in HISTOGRAMS},
     )
 
@@ -71,22 +82,34 @@ def _counters(snapshot: Snapshot, names: tuple[str, ...]) -> dict[str, float]:
     return {labels: value for labels, value in found if 0 <= value <= LARGEST}
 
 
-def _values(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[float, ...]:
-    return tuple(value for _, value in _first(snapshot, names) if 0 <= value <= LARGEST)
+def _values(snapshot: Snapshot, names: tuple[str, ...]) -> dict[str, float]:
+    return {labels: value for labels, value in _first(snapshot, names) if 0 <= value <= LARGEST}
 
 
-def _cache_tokens(snapshot: Snapshot) -> tuple[float, ...]:
-    """Return each vLLM engine's KV cache capacity in tokens, as it says in a label (0.26 and later).
+def _cache_numbers(snapshot: Snapshot, name: str) -> dict[str, float]:
+    """Return a number of each vLLM engine's KV cache, as it says in a label (0.26 and later), by the series' labels.
 
-    Blocks times block size, which earlier versions tell, is another number where layers have caches of several kinds.
+    Blocks times block size, which earlier versions tell, is another number of tokens where layers have caches of
+    several kinds.
     """
-    sizes = []
+    found = {}
     for labels, _ in snapshot.of("vllm:cache_config_info"):
-        text = labels_of(labels).get("kv_cache_size_tokens", "")
-        # More digits than that are no number of tokens, and Python refuses to read some thousands.
+        text = labels_of(labels).get(name, "")
+        # More digits than that are no number of tokens or bytes, and Python refuses to read some thousands.
         if text.isascii() and text.isdigit() and len(text) <= 15:
-            sizes.append(float(text))
-    return tuple(sizes)
+            found[labels] = float(text)
+    return found
+
+
+def _cache_width(snapshot: Snapshot) -> float | None:
+    """Return the bytes of one number in vLLM's KV cache, None where its type is not told."""
+    for labels, _ in snapshot.of("vllm:cache_config_info"):
+        kind = labels_of(labels).get("cache_dtype", "")
+        if kind.startswith(("fp8", "int8")):
+            return 1.0
+        if kind in ("auto", "bfloat16", "float16", "half"):
+            return 2.0
+    return None
 
 
 def _histograms(snapshot: Snapshot, dialect: Dialect, name: str) -> dict[str, Histogram]:

@@ -28,7 +28,7 @@ from gemma_backend.types.history import (
     first_id,
     new_id,
 )
-from gemma_backend.types.sample import GpuMemory, HostMemory, Quantiles, Sample
+from gemma_backend.types.sample import GpuMemory, HostMemory, OwnRow, Quantiles, Replica, Sample
 from gemma_backend.types.stream import (
     ChoiceEnded,
     Declined,
@@ -79,10 +79,12 @@ __all__ = [
     "ModelInfo",
     "Node",
     "Options",
+    "OwnRow",
     "Part",
     "Phase",
     "PhaseChanged",
     "Quantiles",
+    "Replica",
     "Role",
     "Sample",
     "Sampling",

@@ -47,10 +47,37 @@ class HostMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """One engine of a server that runs several (vLLM's data parallelism); `name` is its label there."""
+
+    name: str
+    generation_rate: float | None = None
+    prompt_rate: float | None = None
+    running: int | None = None
+    waiting: int | None = None
+    kv_cache: float | None = None
+    kv_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRow:
+    """One request that this program sent: `state` is waiting, streaming, done or failed; seconds, tokens a second."""
+
+    state: str
+    age: float
+    ttft: float | None = None
+    rate: float | None = None
+    tokens: int = 0
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One look at an engine: tokens a second, requests, KV cache share (0 to 1), latencies, memory.
 
-    `at` is a monotonic time in seconds.
+    `at` is a monotonic time in seconds. `kv_width` are bytes of a number in the KV cache and `kv_bytes` the cache's
+    size, where the server tells. `accepted` is the share of speculated tokens that were right, `api_cpu` the cores that
+    the server's own process keeps busy, `steps` the engine's iterations a second.
     """
 
     at: float
@@ -68,3 +95,13 @@ class Sample:
     host: HostMemory | None = None
     gpus: tuple[GpuMemory, ...] = ()
     note: str = ""
+    server: str = ""
+    request_rate: float | None = None
+    mm_hit_rate: float | None = None
+    accepted: float | None = None
+    api_cpu: float | None = None
+    steps: float | None = None
+    kv_width: float | None = None
+    kv_bytes: int | None = None
+    replicas: tuple[Replica, ...] = ()
+    own: tuple[OwnRow, ...] = ()

@@ -169,6 +169,10 @@ def test_one_lucky_measurement_counts_half_after_a_second() -> None:
     steady = Outcome({"a": 2}, Figures(107, 800, 8))
     assert best_of([base, lucky, steady], "latency", 0.05) == lucky
     assert best_of([base, lucky, steady, sober], "latency", 0.05) == steady
+    rows = result.rows([base, lucky, steady, sober], "latency", 0.05)
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("--a 2", "107.0", "+7.0%"), ("--a 1", "105.0", "+5.0%, 2 trials"), ("as it is", "100.0", "")
+    ]  # fmt: skip
 
 
 def test_knobs_are_those_of_device_goal_and_release() -> None:

@@ -89,18 +89,26 @@ def eligible(outcome: Outcome, goal: Goal, baseline: Outcome | None, tolerance: 
     return True
 
 
+def typical(outcomes: list[Outcome], made: Changes, goal: Goal) -> float | None:
+    """The mean figure of all trials of a configuration, None where there is none."""
+    figures = [
+        figure
+        for one in outcomes
+        if one.changes == made and one.figures is not None and (figure := one.figures.of(goal)) is not None
+    ]
+    return sum(figures) / len(figures) if figures else None
+
+
+def times(outcomes: list[Outcome], made: Changes) -> int:
+    """How often a configuration was measured."""
+    return sum(one.changes == made and one.figures is not None for one in outcomes)
+
+
 def best_of(outcomes: list[Outcome], goal: Goal, tolerance: float) -> Outcome | None:
-    """The eligible trial with the largest figure; the mean of a configuration that was tried more than once."""
+    """The last trial of the eligible configuration with the largest figure, by the mean where it was tried again."""
     base = baseline_of(outcomes)
-    sums: dict[Changes, list[float]] = {}
-    for one in outcomes:
-        if eligible(one, goal, base, tolerance):
-            assert one.figures is not None
-            sums.setdefault(one.changes, []).append(one.figures.of(goal) or 0.0)
-    if not sums:
-        return None
-    winner = max(sums, key=lambda made: sum(sums[made]) / len(sums[made]))
-    return next(one for one in reversed(outcomes) if one.changes == winner and one.figures is not None)
+    found = {one.changes: one for one in outcomes if eligible(one, goal, base, tolerance)}
+    return max(found.values(), key=lambda one: typical(outcomes, one.changes, goal) or 0.0, default=None)
 
 
 def settings(flags: Mapping[str, object], made: Mapping[str, Change]) -> dict[str, object]:

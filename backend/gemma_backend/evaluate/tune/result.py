@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gemma_backend.config.paths import config_dir, ensure
 from gemma_backend.evaluate.bench.tables import NONE, gib, rate, table
 from gemma_backend.evaluate.tune.knobs import Goal, worded
-from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of
+from gemma_backend.evaluate.tune.outcome import Outcome, times, typical
 from gemma_backend.evaluate.tune.trial import tuned
 from gemma_backend.types import BadInput
 
@@ -22,38 +22,39 @@ HEAD = ("changes", "1 stream, tok/s", "many, tok/s", "memory, GiB", "KV, tokens"
 
 
 def rows(outcomes: Sequence[Outcome], goal: Goal, tolerance: float) -> list[list[str]]:
-    """A row for each trial, the best for `goal` first and failures last."""
-    base = baseline_of(list(outcomes))
-    reference = base.figures.of(goal) if base is not None and base.figures is not None else None
+    """A row for each configuration with the means of its trials, the best for `goal` first and failures last."""
+    everything = list(outcomes)
+    reference = typical(everything, (), goal)
+    worked = {one.changes: one for one in outcomes if one.figures is not None}
 
-    def order(one: Outcome) -> tuple[bool, float]:
-        return one.figures is None, -((one.figures.of(goal) or 0.0) if one.figures is not None else 0.0)
+    def figure(one: Outcome) -> float:
+        return typical(everything, one.changes, goal) or 0.0
 
     found = []
-    for one in sorted(outcomes, key=order):
-        figures = one.figures
-        if figures is None:
-            found.append([worded(one.changes), *[NONE] * 5, f"failed: {one.failure}"])
-            continue
-        remark = ""
-        figure = figures.of(goal)
-        if one.made and reference and figure:
-            gain = figure / reference if goal != "memory" else reference / figure
-            remark = f"{(gain - 1) * 100:+.1f}%"
+    for one in sorted(worked.values(), key=figure, reverse=True):
+        figures, count = one.figures, times(everything, one.changes)
+        assert figures is not None
+        remarks = []
+        if one.made and reference and figure(one):
+            gain = figure(one) / reference if goal != "memory" else reference / figure(one)
+            remarks.append(f"{(gain - 1) * 100:+.1f}%")
+        if count > 1:
+            remarks.append(f"{count} trials")
         if one.drift is not None and one.drift.mean > tolerance:
-            remark += ", says something else"
+            remarks.append("says something else")
         found.append(
             [
                 worded(one.changes),
-                rate(figures.latency),
-                f"{rate(figures.throughput)} ({figures.streams})",
+                rate(typical(everything, one.changes, "latency")),
+                f"{rate(typical(everything, one.changes, 'throughput'))} ({figures.streams})",
                 gib(figures.memory),
                 NONE if figures.kv_tokens is None else f"{figures.kv_tokens:,}",
                 NONE if one.drift is None else f"{one.drift.mean:.4f}",
-                remark,
+                ", ".join(remarks),
             ]
         )
-    return found
+    failures = {one.changes: one for one in outcomes if one.figures is None and one.changes not in worked}
+    return found + [[worded(made), *[NONE] * 5, f"failed: {one.failure}"] for made, one in failures.items()]
 
 
 def text(outcomes: Sequence[Outcome], goal: Goal, tolerance: float) -> str:

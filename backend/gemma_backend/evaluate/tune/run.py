@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gemma_backend.evaluate.tune.journal import Head, Journal
 from gemma_backend.evaluate.tune.knobs import Goal, Knob, worded
-from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of
+from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of, times
 from gemma_backend.evaluate.tune.search import Search, Step
 from gemma_backend.evaluate.tune.trial import Load, described, run_trial
 from gemma_backend.metrics.gpu import gpus
@@ -96,21 +97,41 @@ async def tune(plan: Plan, journal: Journal, tell: Tell) -> Outcome | None:
     if journal.resumed and journal.outcomes:
         tell(Told(f"{len(journal.outcomes)} trials are known from {journal.path}."))
     tell(Told(f"{search.size:,} configurations; {plan.budget / 60:.0f} minutes."))
-    while (step := search.next(journal.outcomes, until - time.monotonic())) is not None:
+    while (step := search.next(journal.outcomes, until - time.monotonic() - _reserve(plan, journal))) is not None:
         outcome = await _tried(plan, journal, step, tell)
         if not step.made and outcome.figures is None:
             raise EngineError(f"The profile {plan.profile.name} does not run as it is: {outcome.failure}")
+    await _confirmed(plan, journal, until, tell)
     winner = best_of(journal.outcomes, plan.goal, plan.tolerance)
-    if winner is None or not winner.made:
-        return None
-    if sum(one.changes == winner.changes for one in journal.outcomes) == 1:
-        # The best of many noisy figures is more often lucky than not.
-        again = Step(winner.changes, 0.0, winner.seconds)
-        if again.seconds <= until - time.monotonic():
-            tell(Told("The best once more, to be sure:"))
-            await _tried(plan, journal, again, tell)
-            winner = best_of(journal.outcomes, plan.goal, plan.tolerance)
     return winner if winner is not None and winner.made else None
+
+
+def _reserve(plan: Plan, journal: Journal) -> float:
+    """Seconds that are kept for measuring the best and the baseline once more, where the budget is a large one."""
+    measured = [one.seconds for one in journal.outcomes if one.figures is not None]
+    if not measured or plan.budget < 8 * max(measured):
+        return 0.0
+    return 2 * statistics.median(measured)
+
+
+async def _confirmed(plan: Plan, journal: Journal, until: float, tell: Tell) -> None:
+    """Measure the best and the baseline again in turn: the best of many noisy figures is more often lucky than not.
+
+    The machine may have become slower or faster since the first trial, so the baseline is measured again too. Another
+    configuration that thereby becomes the best is measured again in its turn.
+    """
+    while (best := best_of(journal.outcomes, plan.goal, plan.tolerance)) is not None and best.made:
+        counts = {made: times(journal.outcomes, made) for made in (best.changes, ())}
+        made = min(counts, key=lambda one: counts[one])
+        if counts[made] >= 2:
+            return
+        known = [one.seconds for one in journal.outcomes if one.changes == made and one.figures is not None]
+        if known[-1] > until - time.monotonic():
+            tell(Told("There is no time left to measure the best again: take its lead with care."))
+            return
+        tell(Told("Once more, to be sure:"))
+        if (await _tried(plan, journal, Step(made, 0.0, known[-1]), tell)).figures is None:
+            return
 
 
 async def _tried(plan: Plan, journal: Journal, step: Step, tell: Tell) -> Outcome:
@@ -129,8 +150,8 @@ async def _tried(plan: Plan, journal: Journal, step: Step, tell: Tell) -> Outcom
         plan.load,
         say,
         baseline=baseline,
-        explore=plan.explore and not step.made,
-        trace=plan.trace if not step.made else None,
+        explore=plan.explore and baseline is None,
+        trace=plan.trace if baseline is None else None,
     )
     await asyncio.to_thread(journal.add, outcome)
     tell(Told(f"{len(journal.outcomes)}. {described(outcome, baseline)}"))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gemma_backend.evaluate.tune.knobs import Change, Changes, Goal, Knob, changes
-from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of, eligible
+from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of, eligible, typical
 
 MOST_TOGETHER = 4
 """Changes in one configuration that are thought of; more follow from the best so far."""
@@ -100,11 +100,10 @@ class Search:
         return best_of(outcomes, self._goal, self._tolerance) or baseline_of(outcomes)
 
     def _score(self, outcome: Outcome | None, outcomes: list[Outcome]) -> float:
-        """The logarithm of an outcome's figure over the baseline's."""
-        base = baseline_of(outcomes)
-        if outcome is None or outcome.figures is None or base is None or base.figures is None:
+        """The logarithm of a configuration's figure over the baseline's."""
+        if outcome is None:
             return 0.0
-        figure, reference = outcome.figures.of(self._goal), base.figures.of(self._goal)
+        figure, reference = (typical(outcomes, made, self._goal) for made in (outcome.changes, ()))
         return math.log(figure / reference) if figure and reference else 0.0
 
     def _seen(self, outcomes: list[Outcome]) -> list[tuple[Changes, float]]:

@@ -224,7 +224,7 @@ def described(outcome: Outcome, baseline: Outcome | None) -> str:
     alone, many = (reference.latency, reference.throughput) if reference is not None else (None, None)
 
     def against(now: float, then: float | None) -> str:
-        return f" ({(now / then - 1) * 100:+.1f}%)" if then and outcome.made else ""
+        return f" ({(now / then - 1) * 100:+.1f}%)" if then else ""
 
     said = [
         f"{figures.latency:,.1f} tok/s one stream{against(figures.latency, alone)}",
