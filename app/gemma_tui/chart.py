@@ -42,6 +42,51 @@ def area(values: Sequence[float | None], rows: int = 1, *, top: float | None = N
     ]
 
 
+def plot(
+    values: Sequence[float | None],
+    rows: int,
+    width: int,
+    *,
+    top: float,
+    labels: tuple[str, str],
+    times: tuple[str, str],
+) -> list[tuple[str, str]]:
+    """Draw a course with its axes in `rows` rows of `width` cells: pairs of what stands left of the axis, and the rest.
+
+    `labels` name the top and the bottom of the scale with their unit, `times` the left and the right end; the last row
+    holds the times. There are as many values as cells beside the axis: see `plot_columns`.
+    """
+    gutter = _gutter(labels)
+    drawn = area(values, rows - 1, top=top)
+    names = [labels[0], *[""] * max(0, rows - 3), labels[1]][: rows - 1]
+    lines = [(f"{name:>{gutter - 1}}┤", line) for name, line in zip(names, drawn, strict=True)]
+    room = width - gutter
+    left, right = times
+    axis = left + " " * max(1, room - len(left) - len(right)) + right if len(left) + len(right) < room else right
+    return [*lines, (" " * gutter, f"{axis:>{room}}"[:room])]
+
+
+def plot_columns(width: int, labels: tuple[str, str]) -> int:
+    """Return how many values stand beside the axis of a plot that is `width` cells wide."""
+    return max(0, width - _gutter(labels))
+
+
+def _gutter(labels: tuple[str, str]) -> int:
+    return max(map(len, labels)) + 1
+
+
+def stacked(shares: Sequence[float], columns: int) -> list[int]:
+    """Return how many cells each share of one whole gets, `columns` together; none above zero gets nothing."""
+    wanted = [max(0.0, share) * columns for share in shares]
+    cells = [max(1, round(want)) if want > 0 else 0 for want in wanted]
+    while sum(cells) > columns:
+        widest = max(range(len(cells)), key=lambda index: cells[index] - wanted[index])
+        cells[widest] -= 1
+    if cells and sum(cells) < columns:
+        cells[-1] += columns - sum(cells)
+    return cells
+
+
 def _height(value: float | None, scale: float, most: int) -> int:
     """Return how many levels high a value is, zero for none."""
     if value is None or not math.isfinite(value):
@@ -51,12 +96,15 @@ def _height(value: float | None, scale: float, most: int) -> int:
     return max(1, min(most, round(value / scale * most)))
 
 
+_STEPS = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+
+
 def ceiling(value: float) -> float:
-    """Return the smallest of 1, 2 and 5 times a power of ten that is not below `value`; zero for zero."""
+    """Return the smallest round number (1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten) that is not below `value`."""
     if value <= 0 or not math.isfinite(value):
         return 0.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next((step * power for step in (1, 2, 5) if value <= step * power * (1 + 1e-9)), 10 * power)
+    return next((step * power for step in _STEPS if value <= step * power * (1 + 1e-9)), 10 * power)
 
 
 def bar(share: float, columns: int) -> tuple[str, str]:

@@ -41,7 +41,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_two_trials_are_kept_compared_and_the_better_one_written(home: Path) -> None:
     """One change that works and one that does not; what the machine finds faster is its own affair."""
-    words = ("--for", "throughput", "--budget", "10m", "--repeats", "1", "--output-tokens", "16", "--streams", "4")
+    words = (
+        "--for",
+        "throughput",
+        "--budget",
+        "10m",
+        "--no-confirm",
+        "--repeats",
+        "1",
+        "--output-tokens",
+        "16",
+        "--streams",
+        "4",
+    )
     process = started(home, *words, "--knob", "stream-interval=8", "--knob", "kv-cache-dtype=no_such_type")
     output, errors = process.communicate()
     assert process.returncode == 0, errors

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.compare:
         return _compare(args)
+    if args.bandwidth:
+        return _bandwidth(args)
     if args.url is not None and args.profile:
         raise UsageError("--url and --profile exclude each other: one server is measured at a time.")
     workload, paces, level = settings(args)
@@ -188,6 +190,21 @@ def _write(args: argparse.Namespace, report: Report) -> None:
         records.write_text(Path(args.markdown), clean(table))
     if args.plot:
         records.write_text(Path(args.plot), clean(plot.svg(report)))
+
+
+def _bandwidth(args: argparse.Namespace) -> int:
+    from gemma_backend.evaluate.bench.bandwidth import measure
+    from gemma_backend.metrics.bandwidth import bandwidth_of
+    from gemma_backend.metrics.facts import remember_bandwidth
+    from gemma_backend.text.clean import clean
+    from gemma_tui.cli.engine_run import chosen_profile, found_runtime
+
+    name, found = measure(found_runtime(chosen_profile(args.profile)))
+    remember_bandwidth(name, found)
+    stated = bandwidth_of(name)
+    beside = f"; its maker states {stated / 1e9:,.0f} GB/s" if stated is not None else ""
+    print(f"{clean(name, keep_newlines=False)}: {found / 1e9:,.1f} GB/s measured{beside}.")
+    return 0
 
 
 def _compare(args: argparse.Namespace) -> int:

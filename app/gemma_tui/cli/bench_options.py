@@ -51,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--markdown", metavar="FILE", help="write the table as Markdown; - for standard output")
     out.add_argument("--plot", metavar="FILE.svg", help="write a picture")
     out.add_argument(
+        "--bandwidth", action="store_true",
+        help="measure the memory bandwidth of the profile's device, for the dashboard, and nothing else",
+    )  # fmt: skip
+    out.add_argument(
         "--compare", nargs=2, metavar=("A.json", "B.json"), type=Path, help="compare two results and run nothing"
     )
 

@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gemma_backend.metrics.facts import Facts
     from gemma_backend.types import Endpoint, Quantiles, Sample
 
 Target = tuple[str, "Endpoint", "int | None"]
@@ -39,8 +42,25 @@ def run(args: argparse.Namespace) -> int:
     import importlib
 
     # Imported by name because only this command's screen needs Textual.
-    importlib.import_module("gemma_tui.tui.top").TopApp(targets, args.interval).run()
+    importlib.import_module("gemma_tui.tui.top").TopApp(targets, args.interval, learn=_learner(args, targets)).run()
     return 0
+
+
+def _learner(args: argparse.Namespace, targets: list[Target]) -> Callable[[int], Facts | None] | None:
+    """What is known of each engine of ours besides its samples; nothing is of servers elsewhere."""
+    if args.urls:
+        return None
+    from gemma_backend.engine.record import records
+
+    running = {record.engine[0]: record for record in records() if record.running and record.engine}
+
+    def learn(index: int) -> Facts | None:
+        from gemma_backend.session.known import facts_of_record
+
+        record = running.get(targets[index][2] or 0)
+        return facts_of_record(record) if record is not None else None
+
+    return learn
 
 
 def _targets(args: argparse.Namespace) -> list[Target]:

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--streams", type=int, metavar="N", help="streams of the throughput (default: 64, on a CPU 8)")
     load.add_argument("--output-tokens", type=int, metavar="N", help="length of replies (default: 256, on a CPU 64)")
     load.add_argument("--repeats", type=int, default=3, metavar="N", help="measurements of a trial (default 3)")
+    load.add_argument("--no-confirm", action="store_true", help="do not measure the best and the profile once more")
     out = parser.add_argument_group("records")
     out.add_argument("--journal", type=Path, metavar="FILE", help="where trials are kept (default: the state folder)")
     out.add_argument("--fresh", action="store_true", help="begin a new journal")
@@ -106,6 +107,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         journal=args.journal or default_path(profile.name),
         fresh=args.fresh,
         trace=args.trace,
+        confirm=not args.no_confirm,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -17,36 +19,56 @@ from gemma_backend.metrics.together import together
 from gemma_backend.text.clean import clean
 from gemma_backend.types import Sample
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
+from gemma_tui.tui.watching import WATCHING_KEYS, export, hold, keys_text, next_window, zoom
 from gemma_tui.tui.widgets.dashboard import Dashboard
 
 if TYPE_CHECKING:
+    from gemma_backend.metrics.facts import Facts
     from gemma_backend.types import Endpoint
+
+SAID_SECONDS = 4.0
 
 
 class TopApp(App[None]):
-    """Watches `targets` (name, endpoint, process) every `interval` seconds until it is left."""
+    """Watches `targets` (name, endpoint, process) every `interval` seconds until it is left.
+
+    `learn` gives what is known of each target besides its samples; it is called in a thread, once for each.
+    """
 
     CSS = """
     Screen { background: $background; color: $foreground; }
     #boards { height: 1fr; }
-    .board { width: 1fr; min-width: 30; max-width: 60; height: 1fr; padding: 0 1; border-right: vkey $foreground 25%; }
+    .board { width: 1fr; min-width: 30; height: 1fr; padding: 0 1; }
+    .several > .board { border-right: vkey $foreground 25%; }
     .board > Static { height: 1; color: $primary; text-style: bold; }
     #keys { height: 1; padding: 0 1; color: $foreground 70%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape,ctrl+q,ctrl+c", "quit", "Quit", priority=True),
-        Binding("space,p", "pause", "Pause"),
+        *WATCHING_KEYS,
         Binding("t,ctrl+t", "theme", "Theme"),
     ]
 
-    def __init__(self, targets: Sequence[tuple[str, Endpoint, int | None]], interval: float = 1.0) -> None:
+    def __init__(
+        self,
+        targets: Sequence[tuple[str, Endpoint, int | None]],
+        interval: float = 1.0,
+        *,
+        learn: Callable[[int], Facts | None] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         super().__init__()
         self.targets = targets
         self.interval = interval
-        self.paused = False
+        self._learn = learn
+        self._folder = folder or Path.cwd()
         self._latest: list[Sample | None] = [None] * len(targets)
+        self._pollers = [Poller(endpoint, pid, interval) for _, endpoint, pid in targets]
         self._boards = [Dashboard() for _ in targets]
         self._total = Dashboard() if len(targets) > 1 else None
+        self._said = ""
+        for board in self.boards:
+            board.history.interval = interval
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
@@ -55,47 +77,88 @@ class TopApp(App[None]):
         """Colours that our themes define and others lack."""
         return variable_defaults()
 
+    @property
+    def boards(self) -> list[Dashboard]:
+        """The sum first, then each server."""
+        return [*([self._total] if self._total is not None else []), *self._boards]
+
+    @property
+    def names(self) -> list[str]:
+        """What stands above each board."""
+        return [*(["together"] if self._total is not None else []), *(name for name, _, _ in self.targets)]
+
     def compose(self) -> ComposeResult:
         """The sum first, then each server."""
-        named = [(name, board) for (name, _, _), board in zip(self.targets, self._boards, strict=True)]
-        if self._total is not None:
-            named.insert(0, ("together", self._total))
-        with Horizontal(id="boards"):
-            for name, board in named:
+        with Horizontal(id="boards", classes="several" if len(self.boards) > 1 else ""):
+            for name, board in zip(self.names, self.boards, strict=True):
                 with Vertical(classes="board"):
                     yield Static(Text(clean(name, keep_newlines=False), no_wrap=True, overflow="ellipsis"))
                     yield board
-        yield Static("q Quit   space Pause   t Theme", id="keys", markup=False)
+        yield Static("", id="keys", markup=False)
 
     def on_mount(self) -> None:
         """Begin to look."""
+        self._show_keys()
         for index in range(len(self.targets)):
             self.run_worker(self._watch(index))
+            if self._learn is not None:
+                self.run_worker(self._find_facts(index))
         if self._total is not None:
             self.set_interval(self.interval, self._add_up)
 
+    async def _find_facts(self, index: int) -> None:
+        assert self._learn is not None
+        self._boards[index].show_facts(await asyncio.to_thread(self._learn, index))
+
     async def _watch(self, index: int) -> None:
-        _, endpoint, pid = self.targets[index]
-        async with aclosing(Poller(endpoint, pid, self.interval).samples()) as samples:
+        async with aclosing(self._pollers[index].samples()) as samples:
             async for sample in samples:
                 self._latest[index] = sample
-                if not self.paused:
-                    board = self._boards[index]
-                    board.show_engine("stopped" if sample.note == UNREACHABLE else "ready")
-                    board.show(sample)
+                board = self._boards[index]
+                board.show_engine("stopped" if sample.note == UNREACHABLE else "ready")
+                board.show(sample)
 
     def _add_up(self) -> None:
         samples = [sample for sample in self._latest if sample is not None]
-        if self._total is not None and samples and len(samples) == len(self._latest) and not self.paused:
-            alive = sum(sample.note != UNREACHABLE for sample in samples)
-            self._total.show_engine("ready" if alive == len(samples) else "stopped")
-            self._total.show(together(samples))
+        if self._total is None or not samples or len(samples) < len(self._latest):
+            return
+        total = together(samples)
+        alive = sum(sample.note != UNREACHABLE for sample in samples)
+        self._total.show_engine("ready" if alive == len(samples) else "stopped")
+        self._total.show(total)
+
+    def _show_keys(self) -> None:
+        keys = f"{keys_text(self.boards[0], 'q Quit')}  t Theme"
+        self.query_one("#keys", Static).update(self._said or keys)
+
+    def _tell(self, text: str) -> None:
+        self._said = text
+        self._show_keys()
+        self.set_timer(SAID_SECONDS, self._forget)
+
+    def _forget(self) -> None:
+        self._said = ""
+        self._show_keys()
 
     def action_pause(self) -> None:
         """Hold what is shown, or go on."""
-        self.paused = not self.paused
-        text = "q Quit   space Go on (paused)   t Theme" if self.paused else "q Quit   space Pause   t Theme"
-        self.query_one("#keys", Static).update(text)
+        hold(self.boards, not self.boards[0].held)
+        self._show_keys()
+
+    def action_zoom(self, step: int) -> None:
+        """Show a shorter or a longer time in each course."""
+        zoom(self.boards, step)
+        self._show_keys()
+
+    def action_window(self) -> None:
+        """Tell latencies for the next of the windows."""
+        next_window(self.boards, self._pollers)
+        self._show_keys()
+
+    async def action_export(self) -> None:
+        """Write the history of every board."""
+        histories = {clean(name): board.history for name, board in zip(self.names, self.boards, strict=True)}
+        self._tell(await export(histories, self._folder))
 
     def action_theme(self) -> None:
         """Switch between dark and light."""

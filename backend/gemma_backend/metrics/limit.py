@@ -41,12 +41,17 @@ class TokenBytes:
 
 
 def token_bytes(
-    checkpoint: Checkpoint, *, context: int = 0, cache_width: float = 2.0, table_on_host: bool = False
+    checkpoint: Checkpoint,
+    *,
+    context: int = 0,
+    cache_width: float = 2.0,
+    table_on_host: bool = False,
+    unpacked: bool = False,
 ) -> TokenBytes:
     """Return what a token reads at batch 1 after `context` tokens; `cache_width` is 2 for BF16 and 1 for fp8.
 
-    Holds where weights stay as they are stored: an engine that turns NVFP4 into BF16 when it loads (the CPU one does)
-    reads as much as from a BF16 checkpoint.
+    Holds where weights stay as they are stored; `unpacked` is for an engine that turns NVFP4 into BF16 when it loads,
+    as the CPU one does.
     """
     tensors = checkpoint.tensors
     has_head = any(_HEAD.search(name) for name in tensors)
@@ -60,8 +65,17 @@ def token_bytes(
             weights += _one_row(tensor)
         else:
             # With tied embeddings the whole table is read, as the last layer's weight.
-            weights += tensor.nbytes
+            weights += unpacked_bytes(tensor) if unpacked else tensor.nbytes
     return TokenBytes(weights, row, cache_bytes(checkpoint.config, context, cache_width), table_on_host)
+
+
+def unpacked_bytes(tensor: Tensor) -> int:
+    """Return the bytes of a tensor once NVFP4 was turned into BF16: two elements were in each byte, scales are gone."""
+    if tensor.name.endswith(".weight") and tensor.dtype == "U8":
+        return tensor.numel * 2 * 2
+    if tensor.name.endswith((".weight_scale", ".weight_scale_2", ".input_scale")):
+        return 0
+    return tensor.nbytes
 
 
 def _one_row(tensor: Tensor) -> int:
@@ -78,15 +92,33 @@ def cache_bytes(config: Mapping[str, Any], context: int, width: float = 2.0) -> 
     return round(sum(read) * width) if context > 0 else 0
 
 
-def fastest(read: TokenBytes, bandwidth: float) -> float:
-    """Return the tokens a second that memory of `bandwidth` bytes a second allows at batch 1."""
-    return bandwidth / read.device
+def fastest(read: TokenBytes, bandwidth: float, streams: int = 1) -> float:
+    """Return the tokens a second that memory of `bandwidth` bytes a second allows for `streams` of such a context.
+
+    The weights are read once for a step of all streams, the cache for each of them.
+    """
+    return streams * bandwidth / step_bytes(read, streams)
 
 
-def explained(rate: float, read: TokenBytes, bandwidth: float, device: str) -> str:
-    """Say in one sentence how near `rate` (tokens a second of one stream) comes to what `device` allows."""
-    limit = fastest(read, bandwidth)
+def step_bytes(read: TokenBytes, streams: int = 1) -> int:
+    """Return what the device reads from its own memory for one step of `streams`."""
+    return read.weights + streams * (read.device - read.weights)
+
+
+def explained(
+    rate: float | None, read: TokenBytes, bandwidth: float, device: str, streams: int = 1, *, measured: bool = False
+) -> str:
+    """Say in one sentence how near `rate` (generated tokens a second) comes to what `device` allows."""
+    limit = fastest(read, bandwidth, streams)
+    size = step_bytes(read, streams)
+    amount = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    speed = f"{bandwidth / 1e9:,.0f} GB/s{' (measured)' if measured else ''}"
+    whom = "one stream" if streams == 1 else f"{streams} streams"
+    each = "each token reads" if streams == 1 else "a step of all reads"
+    host = f", and {read.row / 1e3:.1f} kB over the bus" if read.row_from_host and read.row else ""
+    if rate is None or rate <= 0:
+        return f"{device} can do {limit:,.0f} tok/s for {whom} at most: {each} {amount} at {speed}{host}."
     return (
-        f"{rate:,.0f} tok/s is {rate / limit * 100:.0f} % of {limit:,.0f} tok/s, the most that {device} can do for one "
-        f"stream: each token reads {read.device / 1e9:.2f} GB at {bandwidth / 1e9:,.0f} GB/s."
+        f"{rate:,.0f} tok/s is {rate / limit * 100:.0f} % of {limit:,.0f} tok/s, the most that {device} can do for "
+        f"{whom}: {each} {amount} at {speed}{host}."
     )

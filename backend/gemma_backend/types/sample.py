@@ -95,7 +95,7 @@ class Sample:
     host: HostMemory | None = None
     gpus: tuple[GpuMemory, ...] = ()
     note: str = ""
-    server: str = ""
+    make: str = ""
     request_rate: float | None = None
     mm_hit_rate: float | None = None
     accepted: float | None = None

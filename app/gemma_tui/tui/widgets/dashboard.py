@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copy
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from textual.geometry import Region
@@ -11,7 +13,10 @@ from textual.widget import Widget
 
 from gemma_backend.metrics.history import History
 from gemma_backend.types import EngineState, Phase, Sample
-from gemma_tui.tui.widgets.dashboard_rows import Board, Row, Standing, compact, rows
+from gemma_tui.tui.widgets.dashboard_rows import Board, Row, Standing, View, compact, rows
+
+if TYPE_CHECKING:
+    from gemma_backend.metrics.facts import Facts
 
 
 class Dashboard(Widget):
@@ -24,7 +29,7 @@ class Dashboard(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "dashboard--label", "dashboard--value", "dashboard--chart", "dashboard--bar", "dashboard--empty",
         "dashboard--note", "dashboard--ready", "dashboard--busy", "dashboard--warn", "dashboard--failed",
-        "dashboard--muted",
+        "dashboard--muted", "dashboard--scale",
     }  # fmt: skip
 
     DEFAULT_CSS = """
@@ -40,19 +45,34 @@ class Dashboard(Widget):
     Dashboard .dashboard--warn { color: $warning; text-style: bold; }
     Dashboard .dashboard--failed { color: $error; text-style: bold; }
     Dashboard .dashboard--muted { color: $foreground 70%; }
+    Dashboard .dashboard--scale { color: $foreground 60%; }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None, under_status: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        history: History | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+        under_status: bool = False,
+    ) -> None:
         super().__init__(id=id, classes=classes)
         self._under_status = under_status
-        self.history = History()
+        self.history = history or History()
         self._standing = Standing()
         self._sample: Sample | None = None
+        self._facts: Facts | None = None
+        self._view = View()
+        self._held: Board | None = None
         self._rows: list[Row] = []
 
     def show(self, sample: Sample) -> None:
         """Take the newest sample into the history and draw it."""
         self.history.add(sample)
+        self.look(sample)
+
+    def look(self, sample: Sample | None) -> None:
+        """Draw a sample that is in the history already."""
         self._sample = sample
         self._draw()
 
@@ -63,10 +83,39 @@ class Dashboard(Widget):
             self._standing = standing
             self._draw()
 
+    def show_facts(self, facts: Facts | None) -> None:
+        """Take what is known of the engine besides its samples."""
+        self._facts = facts
+        self._draw()
+
+    @property
+    def view(self) -> View:
+        """What a person chose to see."""
+        return self._view
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self._view = view
+        if self._held is not None:
+            self._held = dataclasses.replace(self._held, view=view)
+        self._draw()
+
+    @property
+    def held(self) -> bool:
+        """Whether the picture stands still; what comes meanwhile is kept."""
+        return self._held is not None
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        self._held = dataclasses.replace(self.board, history=copy.deepcopy(self.history)) if held else None
+        self._draw()
+
     @property
     def board(self) -> Board:
         """All that is drawn from."""
-        return Board(self._standing, self._sample, self.history, self._under_status)
+        if self._held is not None:
+            return self._held
+        return Board(self._standing, self._sample, self.history, self._facts, self._view, self._under_status)
 
     def compact(self) -> str:
         """Return the most important figures as one line of text."""

@@ -48,6 +48,26 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.2f} s" if seconds < 59.995 else clock(seconds)
 
 
+def scale(value: float, unit: str) -> str:
+    """The end of a chart's scale: `500 tok/s`, `20 ms`, `8`."""
+    if unit == "s":
+        return "0" if value == 0 else duration(value).replace(".0 ", " ").replace(".00 ", " ")
+    said = f"{value:,.6g}" if value < 1_000_000 else whole(round(value))
+    return f"{said} {unit}".rstrip()
+
+
+def span(seconds: float) -> str:
+    """A length of time that was chosen: `15 s`, `1 min`, `6 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.0f} h"
+
+
+def gib(size: float) -> str:
+    """Bytes as a number of GiB."""
+    return f"{size / _GIB:,.{1 if size >= 0.95 * _GIB else 2}f}"
+
+
 def clock(seconds: float) -> str:
     """A time that goes on: `8 s`, `3:05`, `1:02:09`."""
     total = int(seconds)

@@ -40,6 +40,7 @@ class Plan:
     fresh: bool = False
     trace: Path | None = None
     explore: bool = True
+    confirm: bool = True
 
     @property
     def device(self) -> str:
@@ -101,7 +102,8 @@ async def tune(plan: Plan, journal: Journal, tell: Tell) -> Outcome | None:
         outcome = await _tried(plan, journal, step, tell)
         if not step.made and outcome.figures is None:
             raise EngineError(f"The profile {plan.profile.name} does not run as it is: {outcome.failure}")
-    await _confirmed(plan, journal, until, tell)
+    if plan.confirm:
+        await _confirmed(plan, journal, until, tell)
     winner = best_of(journal.outcomes, plan.goal, plan.tolerance)
     return winner if winner is not None and winner.made else None
 
@@ -109,7 +111,7 @@ async def tune(plan: Plan, journal: Journal, tell: Tell) -> Outcome | None:
 def _reserve(plan: Plan, journal: Journal) -> float:
     """Seconds that are kept for measuring the best and the baseline once more, where the budget is a large one."""
     measured = [one.seconds for one in journal.outcomes if one.figures is not None]
-    if not measured or plan.budget < 8 * max(measured):
+    if not measured or not plan.confirm or plan.budget < 8 * max(measured):
         return 0.0
     return 2 * statistics.median(measured)
 
