@@ -52,6 +52,7 @@ COMMANDS = (
     Command("export", "write the conversation to a file", "FILE", "path"),
     Command("completion", "switch between chat and completion", aliases=("complete", "chat")),
     Command("dashboard", "show or hide the engine's figures"),
+    Command("figures", "the engine's figures over the whole screen"),
     Command("theme", "switch between dark and light, or to another theme", "[NAME]", "words"),
     Command("quit", "leave, and stop the engine that was started here", aliases=("exit",)),
 )  # fmt: skip

@@ -60,6 +60,7 @@ async def test_once_as_json_apart_and_together() -> None:
     assert [server["running"] for server in found["servers"]] == [3, 3]
     assert found["servers"][0]["kv_tokens"] == 55_356
     assert found["servers"][0]["generation_rate"] == 0.0
+    assert found["servers"][0]["make"] == "vLLM"
     assert found["together"]["running"] == 6
     assert found["together"]["ttft"]["p50"] is None
 
@@ -112,10 +113,66 @@ async def test_two_servers_side_by_side_and_together() -> None:
             screen = app.export_screenshot().replace("&#160;", " ")
             assert "[one]" in screen
             await pilot.press("space")
-            before = len(boards[1].history)
+            before, shown = len(boards[1].history), boards[1].words()
             await pilot.pause(0.5)
-            assert len(boards[1].history) == before
+            # What comes while the picture stands still is kept.
+            assert len(boards[1].history) > before
+            assert boards[1].words() == shown
+            await pilot.press("space")
+            await pilot.pause(0.3)
+            assert not boards[1].held
             await pilot.press("t")
             assert app.theme == "gemma-light"
             await pilot.press("q")
         assert app.return_code == 0
+
+
+async def test_zoom_window_and_export(tmp_path: Path) -> None:
+    async with replayed() as one:
+        app = TopApp([("=one", Endpoint(one), None)], 0.1, folder=tmp_path)
+        async with app.run_test(size=(120, 40)) as pilot:
+            board = app.query_one(Dashboard)
+            while len(board.history) < 5:
+                await pilot.pause(0.05)
+            await pilot.press("minus", "minus")
+            assert board.view.span == 900
+            assert "Charts 15 min" in app.export_screenshot().replace("&#160;", " ")
+            await pilot.press("plus", "plus", "plus")
+            assert board.view.span == 60
+            await pilot.press("w")
+            assert board.view.window == 300
+            assert "latencies, last 5 min" in board.words()
+            await pilot.press("e")
+            while len(list(tmp_path.iterdir())) < 2:
+                await pilot.pause(0.05)
+            await pilot.pause(0.2)
+            told = app.export_screenshot().replace("&#160;", " ")
+            assert "Written: " in told
+    (table,) = tmp_path.glob("*.csv")
+    head, *lines = table.read_text().splitlines()
+    assert head.startswith("server,time,seconds,generation (tokens/s),prompt (tokens/s),running (requests)")
+    assert lines[-1].startswith("'=one,")
+    assert lines[-1].split(",")[5] == "3"
+    (document,) = tmp_path.glob("*.json")
+    found = json.loads(document.read_text())
+    assert found["servers"][0]["server"] == "=one"
+    assert found["servers"][0]["rows"][-1]["running"] == 3
+    assert found["units"]["kv_cache"] == "share"
+
+
+async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    async with replayed() as one:
+        app = TopApp([("one", Endpoint(one), None)], 0.1, folder=tmp_path / "absent")
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.press("e")
+            await pilot.pause(0.3)
+            assert "cannot be written" in app.export_screenshot().replace("&#160;", " ")
+
+
+async def test_keys_can_be_clicked() -> None:
+    async with replayed() as one:
+        app = TopApp([("one", Endpoint(one), None)], 0.1)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.click("#keys", offset=(14, 0))
+            await pilot.pause()
+            assert app.query_one(Dashboard).held

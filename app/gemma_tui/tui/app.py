@@ -37,6 +37,7 @@ _COMMANDS = (
     ("Continue the document", "In completion: let the model go on", "screen.continue"),
     ("Log", "The engine's log: follow, filter, search", "app.log"),
     ("Dashboard", "Show or hide the engine's figures", "screen.board"),
+    ("Figures", "The engine's figures over the whole screen: pause, zoom, export", "app.figures"),
     ("Try again", "Start the engine again, or ask the last message once more", "screen.again"),
     ("Copy the last reply", "Its whole text, as it came", "screen.copy_reply"),
     ("Dark or light", "Switch between the two themes of our own", "app.theme"),
@@ -56,6 +57,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         Binding("ctrl+t", "theme", "Switch between dark and light"),
         Binding("f1", "keys", "Show every key"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
+        Binding("f6", "figures", "Show the engine's figures over the whole screen"),
     ]
 
     def __init__(
@@ -223,6 +225,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         async for event in session.watch():
             if isinstance(event, EngineReady):
                 await self._learn_context(session)
+                self.run_worker(self._learn_facts(session), group="facts", exclusive=True)
             if self._poller is not None and not isinstance(event, LogLine):
                 # Before it is ready an engine has no figures, but its processes have.
                 self._poller.watch(session.endpoint if session.state == "ready" else None, session.pid)
@@ -240,6 +243,11 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         async with aclosing(self._poller.samples()) as samples:
             async for sample in samples:
                 self.main.dashboard.show(sample)
+
+    async def _learn_facts(self, session: Session) -> None:
+        from gemma_backend.session.known import facts_of_session
+
+        self.main.dashboard.show_facts(await asyncio.to_thread(facts_of_session, session))
 
     async def _learn_context(self, session: Session) -> None:
         from gemma_backend.endpoint.probe import offers
@@ -300,6 +308,13 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
 
         if not isinstance(self.screen, KeysScreen):
             self.push_screen(KeysScreen())
+
+    def action_figures(self) -> None:
+        """Show the engine's figures over the whole screen."""
+        from gemma_tui.tui.screens.figures import FiguresScreen
+
+        if not isinstance(self.screen, FiguresScreen):
+            self.push_screen(FiguresScreen(self.main.dashboard, self._poller))
 
     def action_log(self) -> None:
         """Show the engine's log."""

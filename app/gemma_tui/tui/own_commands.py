@@ -22,6 +22,7 @@ def register_all(screen: ComposingScreen) -> None:
         "again": commands.action("screen.again"),
         "completion": commands.action("screen.mode"),
         "dashboard": commands.action("screen.board"),
+        "figures": commands.action("app.figures"),
         "quit": commands.action("app.quit"),
         "theme": commands.theme,
         "system": commands.system,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -19,14 +20,13 @@ from gemma_backend.metrics.together import together
 from gemma_backend.text.clean import clean
 from gemma_backend.types import Sample
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
-from gemma_tui.tui.watching import WATCHING_KEYS, export, hold, keys_text, next_window, zoom
+from gemma_tui.tui.watching import WATCHING_KEYS, export, hold, next_window, watching_keys, zoom
 from gemma_tui.tui.widgets.dashboard import Dashboard
+from gemma_tui.tui.widgets.keybar import Key, KeyBar
 
 if TYPE_CHECKING:
     from gemma_backend.metrics.facts import Facts
     from gemma_backend.types import Endpoint
-
-SAID_SECONDS = 4.0
 
 
 class TopApp(App[None]):
@@ -41,6 +41,7 @@ class TopApp(App[None]):
     .board { width: 1fr; min-width: 30; height: 1fr; padding: 0 1; }
     .several > .board { border-right: vkey $foreground 25%; }
     .board > Static { height: 1; color: $primary; text-style: bold; }
+    #told { height: 1; padding: 0 1; background: $surface; color: $foreground; display: none; }
     #keys { height: 1; padding: 0 1; color: $foreground 70%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,7 +67,6 @@ class TopApp(App[None]):
         self._pollers = [Poller(endpoint, pid, interval) for _, endpoint, pid in targets]
         self._boards = [Dashboard() for _ in targets]
         self._total = Dashboard() if len(targets) > 1 else None
-        self._said = ""
         for board in self.boards:
             board.history.interval = interval
         self.register_theme(DARK)
@@ -94,7 +94,8 @@ class TopApp(App[None]):
                 with Vertical(classes="board"):
                     yield Static(Text(clean(name, keep_newlines=False), no_wrap=True, overflow="ellipsis"))
                     yield board
-        yield Static("", id="keys", markup=False)
+        yield Static("", id="told", markup=False)
+        yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Begin to look."""
@@ -128,17 +129,18 @@ class TopApp(App[None]):
         self._total.show(total)
 
     def _show_keys(self) -> None:
-        keys = f"{keys_text(self.boards[0], 'q Quit')}  t Theme"
-        self.query_one("#keys", Static).update(self._said or keys)
+        keys = (Key("q", "Quit", "app.quit"), *watching_keys(self.boards[0], "app"), Key("t", "Theme", "app.theme"))
+        self.query_one(KeyBar).keys = keys
 
     def _tell(self, text: str) -> None:
-        self._said = text
-        self._show_keys()
-        self.set_timer(SAID_SECONDS, self._forget)
+        told = self.query_one("#told", Static)
+        told.update(text)
+        told.display = bool(text)
 
-    def _forget(self) -> None:
-        self._said = ""
-        self._show_keys()
+    @on(KeyBar.Clicked)
+    async def run_key(self, message: KeyBar.Clicked) -> None:
+        """Do what a clicked key does."""
+        await self.run_action(message.action)
 
     def action_pause(self) -> None:
         """Hold what is shown, or go on."""

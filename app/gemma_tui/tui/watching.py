@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from gemma_backend.metrics.window import WINDOWS
 from gemma_tui.tui.widgets import dashboard_words as words
 from gemma_tui.tui.widgets.dashboard_board import SPANS
+from gemma_tui.tui.widgets.keybar import Key
 
 if TYPE_CHECKING:
     from gemma_backend.metrics.history import History
@@ -30,11 +31,14 @@ WATCHING_KEYS: list[BindingType] = [
 """Bindings of whoever uses the functions below."""
 
 
-def keys_text(board: Dashboard, first: str) -> str:
-    """The keys with what is chosen now, in one line; `first` is what stands before them."""
-    pause = "space Go on (paused)" if board.held else "space Pause"
-    span, window = words.span(board.view.span), words.span(board.view.window)
-    return f"{first}  {pause}  -+ Charts {span}  w Latencies {window}  e Export"
+def watching_keys(board: Dashboard, namespace: str) -> tuple[Key, ...]:
+    """The keys with what is chosen now; `namespace` is who has their actions: `app` or `screen`."""
+    return (
+        Key("Space", "Go on" if board.held else "Pause", f"{namespace}.pause"),
+        Key("- +", f"Charts {words.span(board.view.span)}", f"{namespace}.zoom(1)"),
+        Key("w", f"Latencies {words.span(board.view.window)}", f"{namespace}.window"),
+        Key("e", "Export", f"{namespace}.export"),
+    )
 
 
 def hold(boards: Iterable[Dashboard], held: bool) -> None:

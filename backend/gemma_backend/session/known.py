@@ -12,6 +12,7 @@ from gemma_backend.types import UsageError
 
 if TYPE_CHECKING:
     from gemma_backend.engine.record import Record
+    from gemma_backend.session.session import Session
 
 
 def facts_of_record(record: Record) -> Facts:
@@ -30,6 +31,16 @@ def facts_of_record(record: Record) -> Facts:
         table_on_host=profile is not None and profile.per_layer_table == "host",
         devices=int(profile.flags.get("tensor-parallel-size", 1)) if profile is not None else 1,
     )
+
+
+def facts_of_session(session: Session) -> Facts | None:
+    """Return what can be known of a session's engine, None for a server elsewhere."""
+    if session.pid is None:
+        return None
+    from gemma_backend.engine.record import records
+
+    record = next((one for one in records() if one.engine is not None and one.engine[0] == session.pid), None)
+    return facts_of_record(record) if record is not None else None
 
 
 def _log_start(log: Path) -> str:

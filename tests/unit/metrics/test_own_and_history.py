@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import datetime
+import io
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemma_backend.metrics.history import MINUTES, SECONDS, History, Ring
+from gemma_backend.metrics.export import as_csv, as_json
+from gemma_backend.metrics.history import FIGURES, MINUTES, SECONDS, History, Ring
 from gemma_backend.metrics.own import OwnMeasures
-from gemma_backend.types import Delta, Finished, GpuMemory, HostMemory, Quantiles, Sample, Started, Usage
+from gemma_backend.types import Delta, Failed, Finished, GpuMemory, HostMemory, Quantiles, Sample, Started, Usage
 
 
 def test_a_steady_stream_by_hand() -> None:
@@ -100,3 +106,57 @@ def test_a_pause_leaves_gaps_in_the_minutes() -> None:
     assert history.minutes("generation") == [1.0, None, None]
     history.add(Sample(1e9, generation_rate=2.0))
     assert len(history.minutes("generation")) == MINUTES
+
+
+def test_rows_of_own_requests_by_hand() -> None:
+    measures = OwnMeasures()
+    first, second, third = (measures.begin(at) for at in (10.0, 11.0, 12.0))
+    first.observe(Started(10.1), 10.1)
+    first.observe(Delta("a"), 10.5)
+    first.observe(Usage(7, 1), 10.5)
+    first.observe(Usage(7, 21), 12.5)
+    second.observe(Delta("b"), 11.25)
+    second.observe(Usage(9, 11), 12.25)
+    second.observe(Finished("stop"), 12.5)
+    third.observe(Failed("gone"), 12.6)
+    rows = measures.rows(13.0)
+    assert [row.state for row in rows] == ["failed", "done", "streaming"]
+    streaming = rows[2]
+    assert (streaming.age, streaming.ttft, streaming.tokens, streaming.prompt_tokens) == (3.0, 0.5, 21, 7)
+    assert streaming.rate == 10.0
+    assert rows[1].rate == 10.0
+    assert rows[0].ttft is None
+    for _ in range(50):
+        measures.begin(14.0)
+    assert len(measures.rows(15.0)) == 20
+    assert measures.fill(Sample(15.0)).own[0].state == "waiting"
+
+
+def test_what_did_not_come_in_time_leaves_a_gap() -> None:
+    history = History()
+    for at in (0.0, 1.0, 2.1, 7.0):
+        history.add(Sample(at, generation_rate=at))
+    assert history.last("generation") == pytest.approx([0.0, 1.0, 2.1, None, None, None, None, 7.0])
+    assert history.added == 8
+    history.add(Sample(7.0 + 10**6, generation_rate=5.0))
+    assert len(history) == 3600
+    assert history.last("generation", 2) == [None, 5.0]
+
+
+def test_a_history_is_written_as_a_table_and_comes_back() -> None:
+    history = History()
+    for second in range(4000):
+        history.add(Sample(float(second), generation_rate=float(second)))
+    until = datetime.datetime(2026, 11, 25, 12, 0, tzinfo=datetime.UTC)
+    rows = list(csv.DictReader(io.StringIO(as_csv({"a": history}, until))))
+    # An hour of seconds, before it the minutes that those do not cover.
+    assert len(rows) == 3600 + 5
+    assert rows[-1]["time"] == "2026-11-25T12:00:00+00:00"
+    assert rows[-1]["generation (tokens/s)"] == "3999"
+    assert rows[-1]["prompt (tokens/s)"] == ""
+    assert [row["seconds"] for row in rows[:6]] == ["60"] * 5 + ["1"]
+    assert float(rows[0]["generation (tokens/s)"]) == pytest.approx(sum(range(60)) / 60)
+    whole = json.loads(as_json({"a": history, "b": History()}, until))
+    assert whole["servers"][0]["rows"][-1]["generation"] == 3999
+    assert whole["servers"][1]["rows"] == []
+    assert set(whole["units"]) == set(FIGURES)

@@ -69,11 +69,12 @@ class Dashboard(Widget):
     def show(self, sample: Sample) -> None:
         """Take the newest sample into the history and draw it."""
         self.history.add(sample)
-        self.look(sample)
-
-    def look(self, sample: Sample | None) -> None:
-        """Draw a sample that is in the history already."""
         self._sample = sample
+        self._draw()
+
+    def mirror(self, other: Dashboard) -> None:
+        """Draw what `other` is given, whose history this one shares."""
+        self._standing, self._sample, self._facts = other._standing, other._sample, other._facts
         self._draw()
 
     def show_engine(self, state: EngineState, phase: Phase | None = None, seconds: float | None = None) -> None:
