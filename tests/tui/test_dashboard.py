@@ -91,15 +91,19 @@ def seconds(*values: float | None) -> list[Sample]:
 
 
 def test_a_chart_with_axes_by_hand() -> None:
-    """Sixty seconds over thirty columns: each column is the mean of two, each row of four is 50 tok/s of 200."""
+    """Eighty seconds over forty columns: each column is the mean of two, each row of four is 50 tok/s of 200."""
     rising = board(*seconds(*(float(2 * (second // 2)) * 100 / 29 for second in range(60))))
-    found = course(rising, "generation", 30 + len("200 tok/s") + 1, 5, "tok/s")
+    narrow = course(rising, "generation", 34, 5, "tok/s")
+    assert "".join(run for run, _ in narrow[0])[:4] == "200┤"
+    rising = board(*seconds(*(float(2 * (second // 2)) * 100 / 39 for second in range(80))))
+    rising = dataclasses.replace(rising, view=View(span=80.0))
+    found = course(rising, "generation", 40 + len("200 tok/s") + 1, 5, "tok/s")
     lines = ["".join(run for run, _ in row) for row in found]
     assert [line[:10] for line in lines] == ["200 tok/s┤", "         ┤", "         ┤", "  0 tok/s┤", " " * 10]
-    assert lines[4][10:] == "1 min ago" + " " * 18 + "now"
+    assert lines[4][10:] == "1 min ago" + " " * 28 + "now"
     levels = " ▁▂▃▄▅▆▇█"
-    for column in range(30):
-        value = 2 * column * 100 / 29
+    for column in range(40):
+        value = 2 * column * 100 / 39
         height = max(1, round(value / 200 * 32))
         drawn = [levels.index(lines[row][10 + column]) for row in range(3, -1, -1)]
         assert sum(drawn) == height

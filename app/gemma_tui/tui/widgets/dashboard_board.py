@@ -23,6 +23,8 @@ BAR_COLUMNS = 10
 SPANS = (60.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
 """Seconds that a course can show."""
 HOUR = 3600.0
+WITH_UNIT = 44
+"""Cells from which on the axis of a course has its unit."""
 SCALE = 8
 """Cells at the right of a course for the top of its scale."""
 
@@ -109,7 +111,6 @@ def course(board: Board, name: str, width: int, rows: int, unit: str, least: flo
     # The last sample is shown as a number above: it must not be higher than the scale.
     latest = board.history.last(name, 1)
     top = max(least, ceiling(max(known + [value for value in latest if value is not None])))
-    label = words.scale(top, unit)
     if rows < 3:
         # The figure above has the unit; scales of one width let all courses end in one column.
         label = words.scale(top, unit if unit == "s" else "")
@@ -119,7 +120,10 @@ def course(board: Board, name: str, width: int, rows: int, unit: str, least: flo
             ((line, "chart"), (f"{label if number == 0 else '':>{SCALE}}", "scale"))
             for number, line in enumerate(lines)
         )
-    labels = (label, words.scale(0.0, unit))
+    if width < WITH_UNIT and unit != "s":
+        # The figure above has it as well, and cells for the course are few.
+        unit = ""
+    labels = (words.scale(top, unit), words.scale(0.0, unit))
     values = course_of(board, name, plot_columns(width, labels))
     times = (f"{words.span(board.view.span)} ago", "now")
     *drawn, axis = plot(values, rows, width, top=top, labels=labels, times=times)
