@@ -57,7 +57,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         Binding("ctrl+t", "theme", "Switch between dark and light"),
         Binding("f1", "keys", "Show every key"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
-        Binding("f6", "figures", "Show the engine's figures over the whole screen"),
+        Binding("alt+s,shift+f3", "figures", "Show the engine's figures over the whole screen"),
     ]
 
     def __init__(

@@ -30,7 +30,7 @@ class FiguresScreen(SheetScreen[None]):
     FiguresScreen #told { height: 1; padding: 0 1; background: $surface; color: $foreground; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f6,q", "away", "Close", show=False),
+        Binding("alt+s,shift+f3,q", "away", "Close", show=False),
         *WATCHING_KEYS,
     ]
 

@@ -30,7 +30,7 @@ _KEYS = (
     ("Ctrl+Up, Ctrl+Down", "previous and next turn"),
     ("Ctrl+End", "to the end, and follow it"),
     ("F3, Ctrl+S", "dashboard on and off"),
-    ("F6", "figures on the whole screen: pause, zoom, export"),
+    ("Alt+S, Shift+F3", "figures on the whole screen: pause, zoom, export"),
     ("F4, Ctrl+L", "the engine's log: follow, filter, search"),
     ("Ctrl+N", "new conversation"),
     ("Ctrl+T", "dark or light"),
