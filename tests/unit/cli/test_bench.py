@@ -101,6 +101,11 @@ async def test_ctrl_c_shows_what_was_finished() -> None:
         (["--url", "http://127.0.0.1:9", "--mix", "image=1", "--api", "completions"], 2, "leave --api out"),
         (["--url", "http://127.0.0.1:9", "--goodput", "speed=1"], 2, "not 'speed=1'"),
         (["--url", "http://127.0.0.1:9", "--requests", "0"], 2, "--requests must be more than 0"),
+        (
+            ["--url", "http://127.0.0.1:9", "--concurrency", "64", "--requests", "8"],
+            2,
+            "cannot keep 64 running at once",
+        ),
         (["--url", "http://127.0.0.1:9", "--plot", "x.png"], 2, "--plot writes SVG"),
         (["--url", "http://127.0.0.1:9", "--json", "/nonexistent/x.json"], 5, "cannot be written"),
         (["--url", "http://127.0.0.1:9"], 4, "Nothing listens"),

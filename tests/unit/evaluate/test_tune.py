@@ -152,6 +152,15 @@ def test_a_change_of_what_is_said_does_not_win() -> None:
     assert ("a", 1) not in step.made
 
 
+def test_what_two_starts_differ_by_is_no_change_of_what_is_said() -> None:
+    base = Outcome({}, Figures(100, 800, 8))
+    other = Outcome({"a": 1}, Figures(130, 900, 8), drift=Drift(0.4, 1.8, 773))
+    again = Outcome({}, Figures(101, 800, 8), drift=Drift(0.3, 1.5, 773))
+    assert best_of([base, other], "latency", 0.1) == base
+    assert best_of([base, other, again], "latency", 0.1) == other
+    assert "says something else" not in result.rows([base, other, again], "latency", 0.1)[0][-1]
+
+
 def test_memory_is_not_bought_with_speed() -> None:
     base = Outcome({}, Figures(100, 800, 8, memory=10 << 30, kv_tokens=1000))
     slow = Outcome({"a": 1}, Figures(50, 400, 8, memory=4 << 30, kv_tokens=9000))
@@ -338,7 +347,7 @@ def test_the_winner_is_written_as_a_profile_with_its_table(tmp_path: Path, monke
     back = load_profile("fast")
     assert back.flags["speculative-config"] == spec
     assert "kv-cache-dtype" not in back.flags
-    assert back.flags["max-model-len"] == 131072
+    assert back.flags["max-model-len"] == profile.flags["max-model-len"]
     assert back.environment["X"] == 'a"b\\c'
     assert back.checkpoint == profile.checkpoint
     assert tomllib.loads(path.read_text())["title"].endswith("tuned for latency")

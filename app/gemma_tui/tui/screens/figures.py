@@ -27,6 +27,7 @@ class FiguresScreen(SheetScreen[None]):
     DEFAULT_CSS = """
     FiguresScreen { align: left top; layout: vertical; background: $background; }
     FiguresScreen Dashboard { padding: 0 1; }
+    FiguresScreen KeyBar { height: 1; padding: 0 1; background: $surface; }
     FiguresScreen #told { height: 1; padding: 0 1; background: $surface; color: $foreground; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

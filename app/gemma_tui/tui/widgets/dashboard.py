@@ -58,7 +58,7 @@ class Dashboard(Widget):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._under_status = under_status
-        self.history = history or History()
+        self.history = history if history is not None else History()
         self._standing = Standing()
         self._sample: Sample | None = None
         self._facts: Facts | None = None

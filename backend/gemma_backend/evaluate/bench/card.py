@@ -27,7 +27,7 @@ PUBLISHED = Card("bg-digitalservices/Gemma-4-E2B-NVFP4A16", 7.5e9, 90.0, 7.5e9, 
 
 WORKLOAD = Workload(prompt_tokens=Span(32, 32), output_tokens=Span(256, 256))
 """The card does not say what was generated; one stream of 256 tokens after a short prompt is what it can mean."""
-PACE = Pace(concurrency=1, requests=8, warmup=2)
+PACE = Pace(concurrency=1)
 
 
 def rows(report: Report) -> list[tuple[str, str, str]]:

@@ -107,6 +107,10 @@ class Pace:
                             ("seconds", self.seconds)):  # fmt: skip
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"--{flag} must be more than 0.")
+        if self.rate is None and self.requests is not None and self.requests < (self.concurrency or 1):
+            raise UsageError(
+                f"{self.requests} requests cannot keep {self.concurrency} running at once: give more --requests."
+            )
         if self.warmup is not None and self.warmup < 0:
             raise UsageError("--warmup must be 0 or more.")
 

@@ -78,6 +78,15 @@ def baseline_of(outcomes: list[Outcome]) -> Outcome | None:
     return next((one for one in outcomes if not one.made and one.figures is not None), None)
 
 
+def allowed_drift(outcomes: list[Outcome], tolerance: float) -> float:
+    """`tolerance`, or twice what two starts of the profile as it is differ by, where that is more.
+
+    Kernels that are chosen by timing can differ from start to start, which moves random weights' output a great deal.
+    """
+    again = [one.drift.mean for one in outcomes if not one.made and one.drift is not None]
+    return max(tolerance, 2 * max(again, default=0.0))
+
+
 def eligible(outcome: Outcome, goal: Goal, baseline: Outcome | None, tolerance: float) -> bool:
     """Whether it may win: it worked, says the same as the baseline within `tolerance`, and kept its speed."""
     if outcome.figures is None or outcome.figures.of(goal) is None:
@@ -106,8 +115,8 @@ def times(outcomes: list[Outcome], made: Changes) -> int:
 
 def best_of(outcomes: list[Outcome], goal: Goal, tolerance: float) -> Outcome | None:
     """The last trial of the eligible configuration with the largest figure, by the mean where it was tried again."""
-    base = baseline_of(outcomes)
-    found = {one.changes: one for one in outcomes if eligible(one, goal, base, tolerance)}
+    base, allowed = baseline_of(outcomes), allowed_drift(outcomes, tolerance)
+    found = {one.changes: one for one in outcomes if eligible(one, goal, base, allowed)}
     return max(found.values(), key=lambda one: typical(outcomes, one.changes, goal) or 0.0, default=None)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gemma_backend.config.paths import config_dir, ensure
 from gemma_backend.evaluate.bench.tables import NONE, gib, rate, table
 from gemma_backend.evaluate.tune.knobs import Goal, worded
-from gemma_backend.evaluate.tune.outcome import Outcome, times, typical
+from gemma_backend.evaluate.tune.outcome import Outcome, allowed_drift, times, typical
 from gemma_backend.evaluate.tune.trial import tuned
 from gemma_backend.types import BadInput
 
@@ -40,7 +40,7 @@ def rows(outcomes: Sequence[Outcome], goal: Goal, tolerance: float) -> list[list
             remarks.append(f"{(gain - 1) * 100:+.1f}%")
         if count > 1:
             remarks.append(f"{count} trials")
-        if one.drift is not None and one.drift.mean > tolerance:
+        if one.made and one.drift is not None and one.drift.mean > allowed_drift(everything, tolerance):
             remarks.append("says something else")
         found.append(
             [

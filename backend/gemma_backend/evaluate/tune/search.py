@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gemma_backend.evaluate.tune.knobs import Change, Changes, Goal, Knob, changes
-from gemma_backend.evaluate.tune.outcome import Outcome, baseline_of, best_of, eligible, typical
+from gemma_backend.evaluate.tune.outcome import Outcome, allowed_drift, baseline_of, best_of, eligible, typical
 
 MOST_TOGETHER = 4
 """Changes in one configuration that are thought of; more follow from the best so far."""
@@ -107,10 +107,10 @@ class Search:
         return math.log(figure / reference) if figure and reference else 0.0
 
     def _seen(self, outcomes: list[Outcome]) -> list[tuple[Changes, float]]:
-        base = baseline_of(outcomes)
+        base, allowed = baseline_of(outcomes), allowed_drift(outcomes, self._tolerance)
         found = []
         for one in outcomes:
-            if one.made and eligible(one, self._goal, base, self._tolerance):
+            if one.made and eligible(one, self._goal, base, allowed):
                 found.append((one.changes, self._score(one, outcomes)))
             elif one.made and one.figures is not None:
                 # It says something else, or became too slow: as good as no gain, however fast it was.
