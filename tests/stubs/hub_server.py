@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(self._info()).encode(), body, {"Content-Type": "application/json"})
         elif path.startswith(f"/owner/model/resolve/{COMMIT}/"):
             self._file(path.rpartition(f"{COMMIT}/")[2], body)
+        elif path.startswith("/owner/model/resolve/main/"):
+            self._file(path.rpartition("resolve/main/")[2], body)
         else:
             self._send(404, b"{}", body, {"X-Error-Code": "RepoNotFound"})
 
@@ -65,14 +68,20 @@ class _Handler(BaseHTTPRequestHandler):
         return {"id": "owner/model", "modelId": "owner/model", "sha": COMMIT, "siblings": siblings, "tags": []}
 
     def _file(self, name: str, body: bool) -> None:
-        data = self.server.files[name]
+        data = self.server.files.get(name)
+        if data is None:
+            self._send(404, b"{}", body, {"X-Error-Code": "EntryNotFound"})
+            return
         headers = {"ETag": f'"{_sum(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if self.server.damaged == name:
             data = data[:-1] + bytes([data[-1] ^ 1])
         code, start = 200, 0
         if asked := self.headers.get("Range"):
-            code, start = 206, int(asked.removeprefix("bytes=").partition("-")[0])
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            code, start = 206, int(first)
+            stop = min(int(last), len(data) - 1) if last else len(data) - 1
+            headers["Content-Range"] = f"bytes {start}-{stop}/{len(data)}"
+            data = data[: stop + 1]
         self._send(code, data[start:], body, headers)
 
     def _send(self, code: int, data: bytes, body: bool, headers: dict[str, str]) -> None:
@@ -87,7 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None and len(data) > cut:
             self.wfile.write(data[:cut])
             self.wfile.flush()
-            self.connection.close()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         self.wfile.write(data)
 

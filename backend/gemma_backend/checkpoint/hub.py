@@ -24,6 +24,8 @@ def remote_checkpoint(repository: str, revision: str | None = None, *, endpoint:
 
     api = HfApi(endpoint=endpoint)
     with sentences(repository, revision, api.endpoint):
+        # Asked first, since the next call takes a repository that is not there for one without weights.
+        api.model_info(repository, revision=revision, timeout=30)
         try:
             found = api.get_safetensors_metadata(repository, revision=revision, timeout=30)
         except errors.NotASafetensorsRepoError:

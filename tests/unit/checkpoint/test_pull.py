@@ -62,6 +62,23 @@ def test_a_stopped_download_goes_on_where_it_ended(server: Hub) -> None:
     assert ranges, "the second download should ask for the rest only"
 
 
+def test_a_connection_that_is_cut_is_taken_up_where_it_ended(server: Hub) -> None:
+    server.cut_after = 4_000_000
+    assert (fetch(server) / "model.safetensors").read_bytes() == WEIGHTS
+    ranges = [asked for path, asked in server.requests if path.startswith("GET") and asked]
+    starts = [int(asked.removeprefix("bytes=").partition("-")[0]) for asked in ranges]
+    assert [start for start in starts if start] == sorted({start for start in starts if start})
+    assert max(starts) >= 4_000_000
+
+
+def test_offline_by_choice_is_told_as_such(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(EngineError, match="HF_HUB_OFFLINE is set"):
+        fetch(server)
+
+
 def test_damage_is_found_and_removed(server: Hub) -> None:
     server.damaged = "model.safetensors"
     with pytest.raises(EngineError, match="arrived damaged"):
