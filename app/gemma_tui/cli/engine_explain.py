@@ -27,12 +27,16 @@ def run(args: argparse.Namespace) -> int:
     import dataclasses
 
     from gemma_backend.engine.explain import explain
+    from gemma_backend.engine.notes import of_log
 
-    explanation = explain(_text(args.log), exit_code=args.exit_code)
+    text = _text(args.log)
+    explanation, notes = explain(text, exit_code=args.exit_code), of_log(text)
     if args.json:
-        print(json.dumps(dataclasses.asdict(explanation), indent=2))
+        print(json.dumps(dataclasses.asdict(explanation) | {"notes": notes}, indent=2))
     else:
         _show(explanation)
+        for note in notes:
+            print(f"Note: {note}")
     return 0
 
 

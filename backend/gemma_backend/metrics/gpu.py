@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from gemma_backend.metrics.host import host_memory
@@ -41,6 +42,39 @@ def gpus() -> tuple[GpuMemory, ...]:
             if handle is not None:
                 found.append(_gpu(nvml, handle, index))
         return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The NVIDIA driver's release (`580.95.05`), and the newest CUDA that it runs."""
+
+    release: str
+    cuda: tuple[int, int] | None
+
+
+def driver() -> Driver | None:
+    """Return the driver of this machine, None where there is none or it does not answer."""
+    with _lock:
+        nvml = _opened()
+        if nvml is None:
+            return None
+        number = _asked(nvml.nvmlSystemGetCudaDriverVersion)
+        cuda = (number // 1000, number % 1000 // 10) if isinstance(number, int) else None
+        return Driver(_text(_asked(nvml.nvmlSystemGetDriverVersion)), cuda)
+
+
+def gpu_processes(index: int) -> tuple[tuple[int, int | None], ...]:
+    """Return pid and bytes (None where the driver does not tell) of every process with memory on a GPU, most first."""
+    with _lock:
+        nvml = _opened()
+        handle = None if nvml is None else _asked(nvml.nvmlDeviceGetHandleByIndex, index)
+        if nvml is None or handle is None:
+            return ()
+        found: dict[int, int | None] = {}
+        for name in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
+            for process in _asked(getattr(nvml, name), handle) or ():
+                found[int(process.pid)] = process.usedGpuMemory
+        return tuple(sorted(found.items(), key=lambda one: -(one[1] or 0)))
 
 
 def _opened() -> Any:

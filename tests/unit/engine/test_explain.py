@@ -304,7 +304,7 @@ def test_the_command(tmp_path: Path) -> None:
     done = call(str(log), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert set(told) == {"phases", "ready", "cause", "advice", "excerpt", "vllm_version"}
+    assert set(told) == {"phases", "ready", "cause", "advice", "excerpt", "vllm_version", "notes"}
     assert set(told["phases"][0]) == {"name", "start_s", "seconds", "detail"}
     assert told["ready"] is False and "k_norm" in told["cause"]
     assert json.loads(call("-", "--json", given=log.read_bytes()).stdout) == told
