@@ -44,7 +44,7 @@ async def test_with_the_cursor_in_it_part_of_it_is_kept() -> None:
 
 async def test_a_reply_that_is_cut_off_says_so() -> None:
     async with OpenAIServer(reply=Reply(" one two three")) as server, studio_on(server, "a") as (pilot, room):
-        await pilot.press("f4", "down", "enter")
+        await pilot.press("alt+c", "down", "enter")
         await pilot.press(*["backspace"] * 3, "2", "enter", "escape")
         await go_on(pilot, "ctrl+g")
         assert room.pad.text == "a one two"
@@ -86,7 +86,7 @@ async def test_without_probabilities_the_panel_says_how_to_get_some() -> None:
         assert "does not offer probabilities" in shown(pilot)
         await pilot.press("f6")
         assert "No probabilities are known yet" in shown(pilot)
-        await pilot.press("escape", "f4", *["down"] * 11)
+        await pilot.press("escape", "alt+c", *["down"] * 11)
         assert "not offered by this server" in shown(pilot)
         assert "Not offered:" in shown(pilot)
 
@@ -173,7 +173,7 @@ async def test_selecting_copying_cutting_and_the_mouse() -> None:
 async def test_everything_fits_at_any_size(size: tuple[int, int]) -> None:
     async with CompletionServer() as server, studio_on(server, "a", size) as (pilot, _room):
         await go_on(pilot, "ctrl+g")
-        for keys in (("f6",), ("escape", "f7"), ("escape", "f4"), ("escape", "ctrl+l"), ("escape",)):
+        for keys in (("f6",), ("escape", "f7"), ("escape", "alt+c"), ("escape", "alt+m"), ("escape",)):
             await go_on(pilot, *keys)
             assert all(len(line) <= size[0] for line in shown(pilot).splitlines())
 

@@ -76,7 +76,7 @@ def test_with_the_dashboard(snap_compare: Compare, size: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 @pytest.mark.parametrize(
-    "keys", [pytest.param(("f4", "down", "down", "right"), id="controls"), pytest.param(("ctrl+l",), id="menu")]
+    "keys", [pytest.param(("alt+c", "down", "down", "right"), id="controls"), pytest.param(("alt+m",), id="menu")]
 )
 def test_sheets(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, ...]) -> None:
     assert snap_compare(studio("gemma-dark"), terminal_size=size, run_before=pressed(*keys))
@@ -85,7 +85,7 @@ def test_sheets(snap_compare: Compare, size: tuple[int, int], keys: tuple[str, .
 def test_few_shot(snap_compare: Compare) -> None:
     async def before(pilot: Pilot[int]) -> None:
         await pressed()(pilot)
-        await pilot.press("ctrl+l", *["down"] * 6, "enter")
+        await pilot.press("alt+m", *["down"] * 6, "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, FewShotScreen))
         await pilot.press("tab", *"mint")
         await pilot.pause()

@@ -23,7 +23,7 @@ from tui.studio_pilots import go_on, shown, studio_on
 
 async def test_controls_are_changed_typed_and_sent() -> None:
     async with CompletionServer() as server, studio_on(server, "a") as (pilot, _room):
-        await pilot.press("f4")
+        await pilot.press("alt+c")
         assert isinstance(pilot.app.screen, ControlsScreen)
         await pilot.press("down", "down", "left", "left", "down", "enter", *"0.9", "enter")
         await pilot.press(*["down"] * 4, "enter", *'"\\n" "END"', "enter")
@@ -39,7 +39,7 @@ async def test_controls_are_changed_typed_and_sent() -> None:
 
 async def test_a_value_that_cannot_be_is_refused_in_words_and_the_line_stays() -> None:
     async with CompletionServer() as server, studio_on(server) as (pilot, room):
-        await pilot.press("f4", *["down"] * 3, "5", "enter")
+        await pilot.press("alt+c", *["down"] * 3, "5", "enter")
         assert "less than or equal to 1" in shown(pilot)
         await pilot.press("backspace", *"x", "enter")
         assert "is a number" in shown(pilot)
@@ -52,7 +52,7 @@ async def test_a_value_that_cannot_be_is_refused_in_words_and_the_line_stays() -
 async def test_presets_are_taken_saved_and_deleted() -> None:
     async with CompletionServer() as server, studio_on(server) as (pilot, room):
         names = [preset.name for preset in list_presets()[0]]
-        await pilot.press("f4", "right")
+        await pilot.press("alt+c", "right")
         following = names[(names.index("default") + 1) % len(names)]
         assert room.preset == following
         assert room.studio.controls == load_preset(following).controls
@@ -85,7 +85,7 @@ async def test_the_perplexity_of_a_pasted_text_and_its_heat_map(dialect: str) ->
     async with CompletionServer(dialect=dialect) as server, studio_on(server) as (pilot, room):
         room.pad.post_message(events.Paste(text))
         await until(pilot, lambda: room.pad.text == text)
-        await pilot.press("ctrl+l")
+        await pilot.press("alt+m")
         assert isinstance(pilot.app.screen, MenuScreen)
         await pilot.press(*["down"] * 4)
         await go_on(pilot, "enter")
@@ -100,28 +100,28 @@ async def test_the_perplexity_of_a_pasted_text_and_its_heat_map(dialect: str) ->
 
 async def test_a_server_that_cannot_score_greys_it_out() -> None:
     async with CompletionServer(dialect="llamacpp") as server, studio_on(server, "a b") as (pilot, _room):
-        await pilot.press("ctrl+l")
+        await pilot.press("alt+m")
         lines = shown(pilot).splitlines()
         assert any("Perplexity" in line and "not here" in line for line in lines)
         assert any("BOS" in line and "not here" in line for line in lines)
-        await pilot.press("escape", "f4")
+        await pilot.press("escape", "alt+c")
         assert shown(pilot).count("not offered by this server") == 2
 
 
 async def test_what_a_strict_server_refuses_is_told_and_greyed() -> None:
     async with CompletionServer(dialect="strict") as server, studio_on(server, "a") as (pilot, room):
-        await pilot.press("f4", *["down"] * 4, "right", "escape")
+        await pilot.press("alt+c", *["down"] * 4, "right", "escape")
         await go_on(pilot, "ctrl+g")
         assert room.pad.text.startswith("a one")
         assert "does not offer top-k" in shown(pilot)
         assert "Unrecognized request argument supplied: top_k" in " ".join(shown(pilot).split())
-        await pilot.press("f4")
+        await pilot.press("alt+c")
         assert "not offered by this server" in shown(pilot)
 
 
 async def test_a_few_shot_prompt_takes_the_place_of_the_text_and_stops_where_its_answer_ends() -> None:
     async with CompletionServer() as server, studio_on(server, "old") as (pilot, room):
-        await pilot.press("ctrl+l", *["down"] * 6, "enter")
+        await pilot.press("alt+m", *["down"] * 6, "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, FewShotScreen))
         await pilot.press("tab", *"mint")
         assert "English: mint" in shown(pilot)
@@ -136,7 +136,7 @@ async def test_the_request_can_be_looked_at_copied_and_written(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GEMMA_TUI_API_KEY", "sesame")
     async with CompletionServer(key="sesame") as server, studio_on(server, " a 'b'") as (pilot, _room):
-        await pilot.press("ctrl+l", *["down"] * 7, "enter")
+        await pilot.press("alt+m", *["down"] * 7, "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RequestScreen))
         assert "curl" in shown(pilot)
         await pilot.press("c")
@@ -191,7 +191,7 @@ async def test_documents_are_kept_and_can_be_opened_again() -> None:
             await pilot.press(*"second")
         async with studio_on(server) as (pilot, room):
             await until(pilot, lambda: room.history is not None)
-            await pilot.press("ctrl+l", *["down"] * 12, "enter")
+            await pilot.press("alt+m", *["down"] * 12, "enter")
             await until(pilot, lambda: "second" in shown(pilot) and "Saved documents" in shown(pilot))
             await pilot.press("down", "enter")
             await until(pilot, lambda: room.pad.text == "first  one two three.")

@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from gemma_backend.session.studio import Choice, Choices
 from gemma_tui.tui.studio.cells import TAB, cells, shown
+from gemma_tui.tui.studio.framed import frame
 from gemma_tui.tui.studio.layout import Layout
 from gemma_tui.tui.widgets.text_cells import fit
 
@@ -165,8 +166,7 @@ class ChoiceColumns(Widget, can_focus=True):
         if self.choices is None:
             return
         total = len(self.choices.choices)
-        self.border_title = f"alternative {self.place + 1} of {total}"
-        self.border_subtitle = "←→ choose · Enter takes it · r others · Esc none"
+        frame(self, f"alternative {self.place + 1} of {total}", "←→ choose · Enter takes it · r others · Esc none")
 
     def render_line(self, y: int) -> Strip:
         """A row of each column that is shown."""

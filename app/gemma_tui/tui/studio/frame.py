@@ -14,6 +14,7 @@ from gemma_backend.session.perplexity import Surprise
 from gemma_backend.session.studio import Studio
 from gemma_backend.types import Declined, Failed, Finished
 from gemma_tui.tui.studio.columns import ChoiceColumns
+from gemma_tui.tui.studio.framed import frame
 from gemma_tui.tui.studio.lines import ControlsLine, MediaLine
 from gemma_tui.tui.studio.pad import StudioPad
 from gemma_tui.tui.studio.theme import STUDIO_CSS
@@ -91,31 +92,31 @@ class StudioFrame(Vertical):
         keys = [Key("^G", "Continue", "screen.continue")]
         if self.studio.document.offered is not None:
             keys += [Key("F8", "Keep", "screen.studio('keep')"), Key("F9", "Drop", "screen.studio('drop')")]
-        keys += [Key("F4", "Controls", "screen.studio('controls')"), Key("F6", "Tokens", "screen.studio('tokens')")]
+        keys += [Key("Alt+C", "Controls", "screen.studio('controls')"), Key("F6", "Tokens", "screen.studio('tokens')")]
         return [
             *keys,
             Key("F7", "Alternatives", "screen.studio('alternatives')"),
-            Key("^L", "More", "screen.studio('menu')"),
+            Key("Alt+M", "More", "screen.studio('menu')"),
         ]
 
     def retell(self) -> None:
         """Say in the frame's words what was done and what can be done."""
-        document, pad = self.studio.document, self.pad
         title = ["completion"]
         if self.surprise is not None:
             title.append(f"perplexity {self.surprise.perplexity:,.2f}")
-        pad.border_title = " · ".join(title)
+        frame(self.pad, " · ".join(title), self._hint())
+
+    def _hint(self) -> str:
+        """What can be done with the document now."""
+        document, pad = self.studio.document, self.pad
         span = document.offered
         if document.growing:
-            pad.border_subtitle = "writing · Esc stops"
-        elif span is not None:
+            return "writing · Esc stops"
+        if span is not None:
             inside = span.start < pad.cursor < span.end
             which = "F8 keeps to the cursor · F9 drops from it" if inside else "F8 keeps · F9 drops"
-            pad.border_subtitle = f"{self.end} · {which}" if self.end else which
-        elif self.end:
-            pad.border_subtitle = f"{self.end} · Ctrl+G continues"
-        else:
-            pad.border_subtitle = "Ctrl+G continues · Ctrl+L more"
+            return f"{self.end} · {which}" if self.end else which
+        return f"{self.end} · Ctrl+G continues" if self.end else "Ctrl+G continues · Alt+M more"
 
     def show_controls(self) -> None:
         """Show how the document is continued now."""
@@ -163,7 +164,7 @@ class StudioFrame(Vertical):
             f"The server does not offer {_OPTIONS.get(declined.option) or words(declined.option)}.",
             "warning",
             advice=declined.message,
-            keys=f"F4 shows what it offers · {CLOSES}",
+            keys=f"Alt+C shows what it offers · {CLOSES}",
         )
 
     def free(self) -> bool:

@@ -12,7 +12,7 @@ STEPS = (0.9, 0.5, 0.2, 0.05, 0.01)
 """A probability of at least the first is level 0, of at least the second level 1, and so on."""
 _LOGARITHMS = tuple(math.log(step) for step in STEPS)
 # Share of the theme's warning colour, then of its error colour, in the background.
-_MIX = ((0.0, 0.0), (0.16, 0.0), (0.32, 0.0), (0.0, 0.26), (0.0, 0.4), (0.0, 0.54))
+_MIX = ((0.0, 0.0), (0.16, 0.0), (0.32, 0.0), (0.0, 0.24), (0.0, 0.36), (0.0, 0.48))
 
 
 def level(logprob: float | None) -> int:

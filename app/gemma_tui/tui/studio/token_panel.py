@@ -20,6 +20,7 @@ from gemma_backend.chat.align import Placed
 from gemma_backend.session.document import CompletionDocument
 from gemma_backend.types import Candidate
 from gemma_tui.tui.studio.cells import shown
+from gemma_tui.tui.studio.framed import frame
 from gemma_tui.tui.studio.heat import STEPS, heat_styles, level, percent
 from gemma_tui.tui.widgets.text_cells import fit
 
@@ -95,11 +96,9 @@ class TokenPanel(Widget, can_focus=True):
         """The tokens have changed: draw what is there now."""
         count = len(self.tokens)
         self.number = max(0, min(self.number, count - 1))
-        self.border_title = f"token {self.number + 1:,} of {count:,}" if count else "tokens"
         keys = "←→ token · ↑↓ choose · Enter goes on · n surprise · Esc"
-        self.border_subtitle = (
-            (keys if self.size.width > _NARROW else "←→ · ↑↓ · Enter goes on · n · Esc") if count else "Esc"
-        )
+        keys = keys if self.size.width > _NARROW else "←→ · ↑↓ · Enter goes on · n · Esc"
+        frame(self, f"token {self.number + 1:,} of {count:,}" if count else "tokens", keys if count else "Esc")
         self.refresh()
 
     def words(self) -> str:
@@ -173,7 +172,7 @@ class TokenPanel(Widget, can_focus=True):
         width = self.content_size.width
         plain = self._style("text")
         if not self.tokens:
-            text = "No probabilities are known yet: continue the text, or score it (Ctrl+L)." if y == 0 else ""
+            text = "No probabilities are known yet: continue the text, or score it (Alt+M)." if y == 0 else ""
             return Strip([Segment(fit(text, width), self._style("muted"))])
         head = self._head(width)
         if y < len(head):

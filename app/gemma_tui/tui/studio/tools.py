@@ -44,7 +44,7 @@ class ToolsPart(BranchingPart):
             Tool("F7", "Alternatives", f"{controls.alternatives} continuations side by side", "alternatives"),
             Tool("F6", "Tokens", "Probabilities, other choices", "tokens"),
             Tool("", "Perplexity", selected, "perplexity", unscored),
-            Tool("F4", "Controls and presets", "Temperature, stop strings and so on", "controls"),
+            Tool("Alt+C", "Controls and presets", "Temperature, stop strings and so on", "controls"),
             Tool("", "Few-shot prompt", "A prompt made of examples", "few_shot"),
             Tool("", "The request as a program", "curl or Python, without the key", "request"),
             Tool("", "Insert a picture or clip", "Or drop the file on the text", "insert_medium"),

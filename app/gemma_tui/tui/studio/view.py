@@ -12,6 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from gemma_backend.session.document import Change, CompletionDocument
+from gemma_backend.session.spans import Span
 from gemma_tui.tui.studio.heat import heat_styles
 from gemma_tui.tui.studio.layout import Layout
 from gemma_tui.tui.studio.paint import BOS_CHIP, NAMES, Look, Palette, paint
@@ -47,6 +48,7 @@ class PadView(Widget, can_focus=True):
         self.goal: int | None = None
         """The column that a cursor keeps while it goes up and down."""
         self._palette: Palette | None = None
+        self._offered: Span | None = None
 
     # -- what others ask of it
 
@@ -129,8 +131,15 @@ class PadView(Widget, can_focus=True):
     def _changed(self, change: Change) -> None:
         layout, text = self.layout_of_text, self.document.text
         at_end = self.cursor == self.tail == change.start and change.start + change.removed >= len(layout.text)
+        offered = self.document.offered
+        starts = [span.start for span in (offered, self._offered) if span is not None and offered != self._offered]
+        if starts and not (self.document.growing and self._offered is not None and offered is not None):
+            # What was generated looks otherwise once it is decided on.
+            self._refresh_rows(layout.row_of(min(*starts, len(layout.text))), None)
+        self._offered = offered
         if not (change.removed or change.inserted):
-            self.refresh()
+            if self.heat:
+                self._refresh_rows(layout.row_of(min(change.start, len(layout.text))), None)
         else:
             redrawn = layout.change(text, *change)
             self.cursor, self.tail = (_followed(place, change) for place in (self.cursor, self.tail))

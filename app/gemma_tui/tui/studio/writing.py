@@ -28,7 +28,7 @@ class WritingPart(StudioFrame):
             self.notice.say(
                 "The text begins with <bos>, and the server adds another one.",
                 "warning",
-                keys=f"F4 switches the server's off · {CLOSES}",
+                keys=f"Alt+C switches the server's off · {CLOSES}",
             )
         self.surprise = None
         try:
