@@ -92,15 +92,14 @@ def _lines(plan: Plan, profile: Profile, name: str) -> list[str]:
     from gemma_backend.text.clean import clean
 
     rows = [("weights", plan.need.weights), ("CUDA context", plan.need.context), ("libraries", plan.need.libraries)]
-    rows += [("CUDA graphs", plan.need.graphs), ("KV cache", plan.cache)]
+    rows += [("CUDA graphs", plan.need.graphs), ("sampling", plan.need.sampling), ("KV cache", plan.cache)]
     if plan.how.device == "cpu":
         rows = [("weights", plan.need.weights), ("processes", plan.need.context), ("KV cache", plan.cache)]
-    busy = [("activations", plan.need.activations), ("sampling", plan.need.sampling)]
     lines = [clean(f"{name}, profile {profile.name}, {plan.card.name}", keep_newlines=False), ""]
     lines += [f"{what:<22}{_gib(size)}" for what, size in rows if size]
     lines.append(f"{'once it is ready':<22}{_gib(plan.at_start)}")
     if plan.how.device == "cuda":
-        lines += [f"{what:<22}{_gib(size)}" for what, size in busy]
+        lines.append(f"{'more in long steps':<22}{_gib(plan.need.more)}")
         lines.append(f"{'at the busiest':<22}{_gib(plan.peak)}")
     lines += [f"{'free':<22}{_gib(plan.card.free)}", ""]
     if plan.need.host_table:

@@ -24,9 +24,9 @@ CUDA_CONTEXT = round(0.51 * GIB)
 LIBRARIES = round(0.23 * GIB)
 # Repacked scales and workspaces of the kernels: what "Model loading took" is above weights and buffers.
 KERNEL_BUFFERS = round(0.05 * GIB)
-# 51 sizes took 0.56 GiB.
-GRAPHS_FIXED = round(0.10 * GIB)
-GRAPHS_PER_SIZE = round(9.2 * MIB)
+# 51 sizes took 0.56 GiB, 5 sizes 0.07.
+GRAPHS_FIXED = round(0.02 * GIB)
+GRAPHS_PER_SIZE = round(10.9 * MIB)
 # For each token of a step, in copies of the per-layer inputs, of the widest hidden layer and of the hidden state: what
 # torch holds after the longest steps (1.30 GiB for 8,192 tokens of E2B), and the share of it that vLLM's profiling run
 # sees (0.845 GiB).
@@ -34,8 +34,9 @@ COPIES_PER_LAYER_INPUTS = 6
 COPIES_WIDEST = 2
 COPIES_HIDDEN = 3
 PROFILED_SHARE = 0.65
-# Sampling holds two FP32 copies of the logits (2.1 GiB for 1,024 sequences); profiling saw 0.215 GiB of that.
-LOGITS_BYTES = 8
+# Warming up the sampler leaves as much with torch as 3.4 FP32 copies of the logits of all sequences (3.4 GiB for
+# 1,024), which later steps use; profiling saw 0.215 GiB of that.
+LOGITS_BYTES = 13.6
 PROFILED_LOGITS = 0.84
 # vLLM takes larger steps on large cards (engine/arg_utils.py, `get_batch_defaults`).
 LARGE_CARD = 70 * GIB
@@ -88,12 +89,17 @@ class Need:
     @property
     def fixed(self) -> int:
         """Everything on the device but the KV cache, at the busiest moment."""
-        return self.weights + self.context + self.libraries + self.graphs + self.activations + self.sampling
+        return self.at_start + self.more
+
+    @property
+    def more(self) -> int:
+        """What the longest steps take beyond what is held since the start."""
+        return max(0, self.activations - self.sampling)
 
     @property
     def at_start(self) -> int:
         """Everything on the device but the KV cache, before the first request."""
-        return self.weights + self.context + self.libraries + self.graphs
+        return self.weights + self.context + self.libraries + self.graphs + self.sampling
 
 
 def serving(flags: Mapping[str, object], *, device: Literal["cuda", "cpu"], total: int, large: bool = True) -> Serving:
@@ -148,7 +154,7 @@ def need(checkpoint: Checkpoint, how: Serving) -> Need:
         libraries=LIBRARIES,
         graphs=GRAPHS_FIXED + GRAPHS_PER_SIZE * how.graphs if how.graphs else 0,
         activations=activations,
-        sampling=logits * LOGITS_BYTES,
+        sampling=round(logits * LOGITS_BYTES),
         profiled=round(activations * PROFILED_SHARE + logits * PROFILED_LOGITS),
         layout=layout,
     )

@@ -234,6 +234,14 @@ def checkpoint(facts: Facts) -> Iterator[Finding]:
             yield Finding("FP4", "note", note)
 
 
+def memory_plan(facts: Facts) -> Iterator[Finding]:
+    """Whether the checkpoint fits on the GPU, and with how long a context."""
+    if facts.plan is not None:
+        advice = "" if facts.plan.fits else "What takes how much: gemma-tui model fit"
+        text = " ".join((facts.plan.verdict, *facts.plan.notes))
+        yield Finding("memory plan", "ok" if facts.plan.fits else "note", text, advice)
+
+
 def options(facts: Facts) -> Iterator[Finding]:
     """Whether the runtime's vLLM knows every option of the profile."""
     installed = facts.installed
@@ -265,6 +273,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     profile,
     packages,
     checkpoint,
+    memory_plan,
     options,
     port,
 )

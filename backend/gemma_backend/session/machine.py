@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gemma_backend.checkpoint import fp4
+from gemma_backend.checkpoint.fit import Plan
+from gemma_backend.checkpoint.header import read_checkpoint
 from gemma_backend.checkpoint.locate import locate
 from gemma_backend.config import paths
 from gemma_backend.config.profiles import Profile
@@ -21,6 +23,7 @@ from gemma_backend.metrics.host import host_memory
 from gemma_backend.runtime import find, flags, install, packages
 from gemma_backend.runtime.found import Runtime
 from gemma_backend.session.choose import chosen_profile
+from gemma_backend.session.planning import card_of, chosen_gpu, planned
 from gemma_backend.types import GemmaError, GpuMemory
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -78,6 +81,7 @@ class Facts:
     checkpoint_error: str = ""
     checkpoint_transformers: str = ""
     weights: fp4.Fp4 | None = None
+    plan: Plan | None = None
     port: int = 0
     port_user: User | None = None
     port_taken: bool = False
@@ -109,6 +113,7 @@ def look(settings: Settings, port: int) -> Facts:
         checkpoint_error=checkpoint_error,
         checkpoint_transformers=_written_by(checkpoint) if checkpoint is not None else "",
         weights=fp4.look_at(checkpoint) if checkpoint is not None else None,
+        plan=_plan(profile, cards, checkpoint) if checkpoint is not None and profile.runtime != "cpu" else None,
         port=port,
         port_user=user,
         port_taken=taken,
@@ -209,6 +214,17 @@ def _checkpoint(profile: Profile) -> tuple[Path | None, str]:
         return locate(profile.checkpoint), ""
     except GemmaError as error:
         return None, str(error)
+
+
+def _plan(profile: Profile, cards: tuple[GpuMemory, ...], checkpoint: Path) -> Plan | None:
+    """How the checkpoint would be served on the GPU that the profile runs on, None where that cannot be told."""
+    gpu = chosen_gpu(cards, profile)
+    if gpu is None or gpu.total is None or gpu.free is None:
+        return None
+    try:
+        return planned(profile, read_checkpoint(checkpoint), card_of(gpu))
+    except GemmaError:
+        return None
 
 
 def _written_by(checkpoint: Path) -> str:

@@ -80,6 +80,14 @@ def test_more_is_taken_than_the_share_asks_for(nvfp4: Checkpoint) -> None:
     assert plan.peak / GIB == pytest.approx(45.35, rel=WITHIN)
 
 
+def test_on_another_card_as_much_is_in_use_from_the_start(nvfp4: Checkpoint) -> None:
+    plan = fit(nvfp4, PUBLISHED, H100)
+    # The same when ready and under load: the sampler's warm-up leaves more with torch than the longest step takes.
+    assert plan.at_start / MIB == pytest.approx(27_823, rel=WITHIN)
+    assert plan.peak / MIB == pytest.approx(27_823, rel=WITHIN)
+    assert plan.cache_tokens == pytest.approx(4_193_693, rel=WITHIN)
+
+
 def test_the_table_in_host_memory_at_the_share_that_was_tried(nvfp4: Checkpoint) -> None:
     flags = PUBLISHED | {"gpu-memory-utilization": 0.045, "max-num-seqs": 8}
     plan = fit(nvfp4, flags, H200, table_on_host=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gemma_backend.checkpoint.fit import Card, fit
 from gemma_backend.checkpoint.fp4 import Fp4
 from gemma_backend.config.profiles import load_profile
 from gemma_backend.metrics.gpu import Driver
@@ -24,6 +25,7 @@ from gemma_backend.session import bundle
 from gemma_backend.session.checkup import Finding, findings
 from gemma_backend.session.machine import Facts, Folder, Installed, User, listener, writes
 from gemma_backend.types import BadInput, GpuMemory
+from stubs.full_size import expanded
 
 GIB = 1 << 30
 SOUND = {
@@ -286,3 +288,13 @@ def test_a_report_holds_no_secret(sound: Facts, tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "report.zip").stat().st_mode & 0o777 == 0o600
     with pytest.raises(BadInput, match="is there already"):
         bundle.write(tmp_path / "report.zip", found)
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(12, "ok"), (3, "note")])
+def test_the_memory_plan_is_told(tmp_path: Path, free: int, verdict: str) -> None:
+    flags = load_profile("workstation").flags
+    plan = fit(expanded("e2b-nvfp4a16", tmp_path), flags, Card(free << 30, free << 30))
+    found = [one for one in findings(Facts(plan=plan)) if one.subject == "memory plan"]
+    assert [one.verdict for one in found] == [verdict]
+    assert found[0].text == plan.verdict
+    assert bool(found[0].advice) is not plan.fits
