@@ -36,6 +36,7 @@ class ControlsScreen(SheetScreen[None]):
     ControlsScreen ControlRows { height: 15; }
     ControlsScreen #entry {
         height: 1; border: none; background: $panel; padding: 0 1; display: none;
+        &:focus { border: none; }
     }
     ControlsScreen #entry.-open { display: block; }
     ControlsScreen #says { height: 2; color: $muted; margin-top: 1; }

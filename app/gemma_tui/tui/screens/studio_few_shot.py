@@ -29,7 +29,7 @@ class FewShotScreen(SheetScreen[FewShot | None]):
     FewShotScreen .name { width: 14; color: $muted; }
     FewShotScreen Input {
         height: 1; border: none; background: $surface; padding: 0 1; width: 1fr;
-        &:focus { background: $panel; }
+        &:focus { background: $panel; border: none; }
     }
     FewShotScreen PlainArea {
         height: 2fr; border: round $border-blurred; background: $background;
