@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from benchmarks import history_bench, load_bench, read_bench, stream_bench
+from benchmarks import history_bench, load_bench, read_bench, stream_bench, studio_bench
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
     read_bench.main([])
     print("\nThe history:\n")
     history_bench.main([])
+    print("\nThe completion studio, a document of one line:\n")
+    studio_bench.main()
     print("\nThe load generator:\n")
     load_bench.main()
 
