@@ -21,7 +21,7 @@ _PIPE_SECONDS = 5.0
 
 
 def parse_url(text: str, *, api_key: str | None = None, ca_file: str | None = None, insecure: bool = False) -> Endpoint:
-    """Return the endpoint at `text`: an http(s) URL with or without `/v1`, or `unix:/path/of/a.sock`.
+    """Return the endpoint at `text`: an http(s) URL with or without `/v1`, `unix:/path/of/a.sock`, or `ssh://host`.
 
     Raises UsageError with what is wrong with the address, and BadInput where `ca_file` cannot be read.
     """
@@ -34,6 +34,8 @@ def parse_url(text: str, *, api_key: str | None = None, ca_file: str | None = No
     scheme, separator, _ = text.partition("://")
     if not separator:
         raise UsageError(f"{text!r} does not say how to reach the server; did you mean --url http://{text.strip('/')}?")
+    if scheme.lower() == "ssh":
+        return _ssh(text, api_key)
     if scheme.lower() not in ("http", "https"):
         raise UsageError(f"{scheme}:// is no way to reach an OpenAI server; give http:// or https://, {EXAMPLE}.")
     parts = _split(text)
@@ -56,11 +58,15 @@ def is_loopback(host: str) -> bool:
 
 def is_local(endpoint: Endpoint) -> bool:
     """Whether requests to `endpoint` never leave this machine."""
+    if endpoint.tunnel is not None:
+        return False
     return endpoint.socket is not None or is_loopback(urlsplit(endpoint.base_url).hostname or "")
 
 
 def place(endpoint: Endpoint) -> str:
     """The endpoint's address as a person knows it, for messages."""
+    if endpoint.tunnel is not None:
+        return endpoint.tunnel
     return f"the socket {endpoint.socket}" if endpoint.socket else endpoint.base_url
 
 
@@ -81,7 +87,12 @@ def find_key(file: str | None = None) -> str | None:
 
 def key_warning(endpoint: Endpoint) -> str | None:
     """The sentence to show once where a key would travel unencrypted beyond this machine."""
-    if endpoint.api_key is None or is_local(endpoint) or not endpoint.base_url.startswith("http://"):
+    if (
+        endpoint.tunnel is not None
+        or endpoint.api_key is None
+        or is_local(endpoint)
+        or not endpoint.base_url.startswith("http://")
+    ):
         return None
     return f"The API key travels unencrypted to {endpoint.base_url}: use https, or an ssh tunnel to a local port."
 
@@ -132,6 +143,12 @@ def _unix(text: str) -> Endpoint:
     if not path.startswith("/"):
         raise UsageError(f"{text!r} names no socket; give its full path, for example --url unix:/run/vllm.sock.")
     return Endpoint(base_url="http://localhost", socket=path)
+
+
+def _ssh(text: str, api_key: str | None) -> Endpoint:
+    from gemma_backend.endpoint.tunnel import parse_ssh
+
+    return Endpoint(base_url="http://localhost", api_key=api_key, tunnel=str(parse_ssh(text)))
 
 
 def _split(text: str) -> SplitResult:

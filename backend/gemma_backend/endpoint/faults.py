@@ -21,6 +21,10 @@ def transport_sentence(error: BaseException, endpoint: Endpoint) -> str:
     """Say why no answer came from `endpoint`: `error` is a failure of the HTTP client, whatever it was raised from."""
     where = place(endpoint)
     chain = list(_chain(error))
+    if endpoint.tunnel is not None and any(
+        isinstance(link, ConnectionRefusedError) or getattr(link, "errno", None) in _NO_SUCH_SOCKET for link in chain
+    ):
+        return f"The ssh connection to {where} is down; it is opened again as soon as the host answers."
     names = {type(link).__name__ for link in chain}
     if names & {"ConnectTimeout", "PoolTimeout"}:
         return f"{where} did not take the connection in time: check the address, the network and any firewall."

@@ -97,7 +97,7 @@ def _verifying_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _proxy(endpoint: Endpoint) -> str | None:
-    if is_local(endpoint):
+    if is_local(endpoint) or endpoint.tunnel is not None:
         return None
     import urllib.request
 

@@ -39,7 +39,7 @@ def recent() -> list[Recent]:
 
 def remember(endpoint: Endpoint, model: str = "") -> None:
     """Put `endpoint` first in the list; a folder that cannot be written to is no reason to fail."""
-    url = f"unix:{endpoint.socket}" if endpoint.socket else endpoint.base_url
+    url = endpoint.tunnel or (f"unix:{endpoint.socket}" if endpoint.socket else endpoint.base_url)
     kept = [Recent(url, model), *(entry for entry in recent() if entry.url != url)]
     _write(kept[:KEPT])
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 from gemma_backend.endpoint.address import is_local
@@ -43,6 +43,7 @@ class Poller:
     """Samples of one server; `window` is how far back latencies reach, in seconds, and may be changed at any time.
 
     Memory and GPUs are looked at only where the server is on this machine: those here would say nothing about it.
+    `cards` gives the GPUs of a server elsewhere, where somebody knows them.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class Poller:
         *,
         window: float = WINDOW_SECONDS,
         own: OwnMeasures | None = None,
+        cards: Callable[[], tuple[GpuMemory, ...]] | None = None,
     ) -> None:
         self.interval = interval
         self.window = window
         self.own = own
+        self.cards = cards
         self._endpoint = endpoint
         self._tree = ProcessTree(pid) if pid is not None else None
         self._readings = Readings()
@@ -136,7 +139,7 @@ class Poller:
 
     def _machine(self) -> tuple[HostMemory | None, tuple[GpuMemory, ...]]:
         if self._endpoint is not None and self._tree is None and not is_local(self._endpoint):
-            return None, ()
+            return None, self.cards() if self.cards is not None else ()
         return host_memory(self._tree), gpus()
 
     async def _scrape(self, client: httpx2.AsyncClient) -> Reading | None:

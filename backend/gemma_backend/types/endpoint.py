@@ -10,7 +10,8 @@ class Endpoint:
     """A server that speaks the OpenAI protocol.
 
     `base_url` has no trailing slash and no `/v1`; with `socket` set, requests go over that Unix
-    socket and the URL only fills the Host header. The key is kept out of `repr`.
+    socket and the URL only fills the Host header. `tunnel` is the ssh address of a server that is
+    reached through a tunnel, whose near end `socket` is once it is open. The key is kept out of `repr`.
     """
 
     base_url: str
@@ -18,6 +19,7 @@ class Endpoint:
     api_key: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     verify: bool = True
+    tunnel: str | None = None
 
     @property
     def v1(self) -> str:
