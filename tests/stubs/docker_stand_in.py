@@ -51,6 +51,11 @@ class Docker:
         file = self.folder / "asked"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    def images(self) -> list[str]:
+        """Images that are here."""
+        file = self.folder / "images.json"
+        return list(json.loads(file.read_text())) if file.exists() else []
+
     def names(self) -> list[str]:
         """Engines' containers that exist, ended ones too."""
         done = self.run("ps", "--all", "--filter", "label=gemma-tui.engine", "--format", "{{.Names}}")

@@ -84,6 +84,7 @@ async def _serve(args: argparse.Namespace) -> int:
 
 async def _tell(engine: Engine, address: Tcp, key_file: Path | None) -> None:
     """Print phases on standard error and, once it is ready, how to reach it; EngineError when the engine is lost."""
+    from gemma_backend.engine import notes
     from gemma_backend.text.clean import clean
     from gemma_backend.types import EngineError, EngineFailed, EngineReady, EngineStopped, PhaseChanged
 
@@ -93,6 +94,8 @@ async def _tell(engine: Engine, address: Tcp, key_file: Path | None) -> None:
             print(clean(text, keep_newlines=False).rstrip(), file=sys.stderr, flush=True)
         elif isinstance(event, EngineReady):
             print(_ready_text(event.endpoint.base_url, event.model, key_file), flush=True)
+            for note in (notes.KEY, notes.AUDIO) if key_file is not None else (notes.AUDIO,):
+                print(f"Note: {note}", file=sys.stderr, flush=True)
             if event.seconds is not None:
                 print(f"Ready after {event.seconds:.0f} s. Log: {engine.log}", file=sys.stderr, flush=True)
         elif isinstance(event, EngineFailed):
