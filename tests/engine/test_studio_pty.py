@@ -19,8 +19,8 @@ from tui.test_pty import Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 SECONDS = 60
-F2, F6, F7, F8, F9 = "\x1bOQ", "\x1b[17~", "\x1b[18~", "\x1b[19~", "\x1b[20~"
-DOWN, RIGHT, ESCAPE, CTRL_G, ALT_M, CTRL_Z, CTRL_Q = "\x1b[B", "\x1b[C", "\x1b", "\x07", "\x1bm", "\x1a", "\x11"
+F2, F6, F7, F8, F9, SHIFT_F4 = "\x1bOQ", "\x1b[17~", "\x1b[18~", "\x1b[19~", "\x1b[20~", "\x1b[1;2S"
+DOWN, RIGHT, ESCAPE, CTRL_G, F12, CTRL_Z, CTRL_Q = "\x1b[B", "\x1b[C", "\x1b", "\x07", "\x1b[24~", "\x1a", "\x11"
 
 
 @pytest.fixture
@@ -80,6 +80,11 @@ def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: 
     terminal.child.send(F8)
     terminal.until(lambda text: "F8 keeps" not in text, SECONDS)
 
+    # Alternatives of greedy text would all be the same, which is said; then they are drawn.
+    terminal.child.send(F7)
+    terminal.until(lambda text: "raise the temperature" in " ".join(text.split()), SECONDS)
+    terminal.child.send(SHIFT_F4 + DOWN * 2 + "1\r" + ESCAPE)
+    terminal.until(lambda text: "temperature 1 ·" in text or "temperature 1 " in text, SECONDS)
     terminal.child.send(F7)
     terminal.until(lambda text: "alternative 1 of 3" in text and "tokens · ppl" in text, SECONDS)
     terminal.until(lambda text: "writing" not in text, SECONDS)
@@ -91,7 +96,7 @@ def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: 
     picture.write_bytes(asset("samples", "scene.png").read_bytes())
     terminal.paste(f"'{picture}'")
     terminal.until(lambda text: "<|image|>" in text and "1. a picture.png" in text, SECONDS)
-    terminal.child.send(ALT_M + DOWN * 7 + "\r")
+    terminal.child.send(F12 + DOWN * 7 + "\r")
     terminal.until(lambda text: "curl" in text and "copies" in text, SECONDS)
     terminal.child.send("c")
     sent = bytearray()
@@ -119,7 +124,7 @@ def test_a_killed_program_loses_nothing_that_was_there_a_second_before(opened: C
     terminal.drain(SECONDS)
 
     again = opened()
-    again.child.send(ALT_M + DOWN * 12 + "\r")
+    again.child.send(F12 + DOWN * 12 + "\r")
     again.until(lambda text: "Saved documents" in text and "There was a small" in text, SECONDS)
     again.child.send("\r")
     again.until(lambda text: document(text) == kept, SECONDS)

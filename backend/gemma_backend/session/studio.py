@@ -140,7 +140,9 @@ class Studio:
         return last
 
     def begin_choices(self) -> Choices:
-        """Make room for several continuations of the document; raises BadInput for an empty one."""
+        """Make room for several continuations of the document; raises BadInput for an empty one, or greedy controls."""
+        if self.controls.temperature == 0:
+            raise BadInput("Alternatives are all the same at temperature 0: raise the temperature first.")
         self._continuation(self.controls.alternatives)
         self.choices = Choices(self.document.text, [Choice() for _ in range(self.controls.alternatives)])
         return self.choices

@@ -159,6 +159,13 @@ async def test_an_empty_document_begins_with_bos_alone_where_that_is_known() -> 
         assert studio.document.undoable is None
 
 
+async def test_alternatives_of_greedy_text_are_refused_in_words() -> None:
+    async with CompletionServer() as server, studio_on(server, "a", temperature=0) as studio:
+        with pytest.raises(BadInput, match="raise the temperature"):
+            studio.begin_choices()
+        assert server.prompts == []
+
+
 async def test_a_bos_that_was_typed_is_noticed() -> None:
     studio = Studio(Controls())
     studio.document.load("<bos>a")

@@ -96,7 +96,7 @@ class StudioFrame(Vertical):
         return [
             *keys,
             Key("F7", "Alternatives", "screen.studio('alternatives')"),
-            Key("Alt+M", "More", "screen.studio('menu')"),
+            Key("F12", "More", "screen.studio('menu')"),
         ]
 
     def retell(self) -> None:
@@ -116,7 +116,7 @@ class StudioFrame(Vertical):
             inside = span.start < pad.cursor < span.end
             which = "F8 keeps to the cursor · F9 drops from it" if inside else "F8 keeps · F9 drops"
             return f"{self.end} · {which}" if self.end else which
-        return f"{self.end} · Ctrl+G continues" if self.end else "Ctrl+G continues · Alt+M more"
+        return f"{self.end} · Ctrl+G continues" if self.end else "Ctrl+G continues · F12 more"
 
     def show_controls(self) -> None:
         """Show how the document is continued now."""

@@ -32,7 +32,7 @@ PAD_BINDINGS: list[BindingType] = [
 
 STUDIO_KEYS = (
     ("Ctrl+G, F5", "in completion: continue the document"),
-    ("Alt+C", "in completion: controls and presets"),
+    ("Shift+F4, Alt+C", "in completion: controls and presets"),
     ("F6, Alt+T", "in completion: probabilities, other tokens"),
     ("F7, Alt+V", "in completion: alternatives side by side"),
     ("F8, Alt+A", "keep what was generated, up to a cursor in it"),
@@ -40,17 +40,17 @@ STUDIO_KEYS = (
     ("Alt+W", "keep one more word of what was generated"),
     ("Alt+G", "in completion: continue from the cursor"),
     ("Ctrl+Z, Ctrl+Y", "in completion: a step back, a step on"),
-    ("Alt+M, F12", "in completion: everything else"),
+    ("F12, Alt+M", "in completion: everything else"),
 )
 """For the sheet of keys."""
 
 ROOM_BINDINGS: list[BindingType] = [
-    Binding("alt+c", "controls", "Controls and presets", show=False),
+    Binding("shift+f4,f16,alt+c", "controls", "Controls and presets", show=False),
     Binding("f6,alt+t", "tokens", "Tokens and their probabilities", show=False),
     Binding("f7,alt+v", "alternatives", "Alternatives side by side", show=False),
     Binding("f8,alt+a", "keep", "Keep what was generated", show=False),
     Binding("f9,alt+r", "drop", "Drop what was generated", show=False),
     Binding("alt+w", "keep_word", "Keep one word of it", show=False),
     Binding("alt+g", "from_here", "Continue from the cursor", show=False),
-    Binding("alt+m,f12", "menu", "Everything else", show=False),
+    Binding("f12,alt+m", "menu", "Everything else", show=False),
 ]

@@ -172,7 +172,7 @@ class TokenPanel(Widget, can_focus=True):
         width = self.content_size.width
         plain = self._style("text")
         if not self.tokens:
-            text = "No probabilities are known yet: continue the text, or score it (Alt+M)." if y == 0 else ""
+            text = "No probabilities are known yet: continue the text, or score it (F12)." if y == 0 else ""
             return Strip([Segment(fit(text, width), self._style("muted"))])
         head = self._head(width)
         if y < len(head):
