@@ -54,6 +54,13 @@ def written(terminal: Terminal) -> None:
     terminal.until(lambda text: "F8 keeps" in text, SECONDS)
 
 
+def choose(terminal: Terminal, place: int) -> None:
+    """Choose a line of the studio's menu, counted from 0."""
+    terminal.child.send(F12)
+    terminal.until(lambda text: "Few-shot prompt" in text, SECONDS)
+    terminal.child.send(DOWN * place + "\r")
+
+
 def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: Path) -> None:
     terminal = opened()
     terminal.child.send("Once upon a time")
@@ -83,8 +90,16 @@ def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: 
     # Alternatives of greedy text would all be the same, which is said; then they are drawn.
     terminal.child.send(F7)
     terminal.until(lambda text: "raise the temperature" in " ".join(text.split()), SECONDS)
-    terminal.child.send(SHIFT_F4 + DOWN * 2 + "1\r" + ESCAPE)
-    terminal.until(lambda text: "temperature 1 ·" in text or "temperature 1 " in text, SECONDS)
+    terminal.child.send(SHIFT_F4)
+    terminal.until(lambda text: "Controls" in text and "preset" in text and "seed" in text, SECONDS)
+    terminal.child.send(DOWN * 2)
+    terminal.until(lambda text: "▌ temperature" in text, SECONDS)
+    terminal.child.send("1")
+    terminal.until(lambda text: "Enter takes it" in text, SECONDS)
+    terminal.child.send("\r")
+    terminal.until(lambda text: "Enter types" in text, SECONDS)
+    terminal.child.send(ESCAPE)
+    terminal.until(lambda text: "temperature 1" in text and "own controls" in text and "F12 more" in text, SECONDS)
     terminal.child.send(F7)
     terminal.until(lambda text: "alternative 1 of 3" in text and "tokens · ppl" in text, SECONDS)
     terminal.until(lambda text: "writing" not in text, SECONDS)
@@ -96,7 +111,7 @@ def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: 
     picture.write_bytes(asset("samples", "scene.png").read_bytes())
     terminal.paste(f"'{picture}'")
     terminal.until(lambda text: "<|image|>" in text and "1. a picture.png" in text, SECONDS)
-    terminal.child.send(F12 + DOWN * 7 + "\r")
+    choose(terminal, 7)
     terminal.until(lambda text: "curl" in text and "copies" in text, SECONDS)
     terminal.child.send("c")
     sent = bytearray()
@@ -124,7 +139,7 @@ def test_a_killed_program_loses_nothing_that_was_there_a_second_before(opened: C
     terminal.drain(SECONDS)
 
     again = opened()
-    again.child.send(F12 + DOWN * 12 + "\r")
+    choose(again, 12)
     again.until(lambda text: "Saved documents" in text and "There was a small" in text, SECONDS)
     again.child.send("\r")
     again.until(lambda text: document(text) == kept, SECONDS)
