@@ -111,5 +111,6 @@ def _check_runtime(profile_name: str | None) -> None:
 
     profile, _ = chosen_profile(load({"profile": profile_name}).settings.profile)
     if profile.url is None and find(profile.runtime) is None:
-        device = "cuda" if profile.runtime == "cuda" else "cpu"
-        raise EngineError(f"nothing is set up yet; run `gemma-tui engine install --runtime {device}`")
+        from gemma_backend.session.session import missing_runtime
+
+        raise EngineError(missing_runtime(profile))

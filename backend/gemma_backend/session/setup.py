@@ -187,11 +187,27 @@ def _problem(profile: Profile, found: Survey, need: Need | None, disk: int) -> s
     return ""
 
 
+def _image_problem(profile: Profile) -> str:
+    """Why the image that `profile` runs in cannot be used now, "" for another runtime and where it can."""
+    from gemma_backend.runtime.container import find_image, is_image
+
+    if not is_image(profile.runtime):
+        return ""
+    try:
+        there = find_image(profile.runtime) is not None
+    except EngineError as error:
+        return str(error)
+    command = f"gemma-tui engine install --runtime {profile.runtime}"
+    return "" if there else f"Its image is not here yet: leave this, and run {command}"
+
+
 def _runtimes(profiles: tuple[Profile, ...]) -> tuple[tuple[str, ...], dict[str, Need]]:
     from gemma_backend.runtime.find import find, list_runtimes
     from gemma_backend.runtime.install import plan
 
-    needs: dict[str, Need] = {}
+    needs: dict[str, Need] = {
+        profile.runtime: Need(problem=problem) for profile in profiles if (problem := _image_problem(profile))
+    }
     for device in {_device(profile) for profile in profiles}:
         if device is None or find(device) is not None:
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gemma_backend.engine.proc import boot_id, look
+from gemma_backend.session.setup import choices, survey
 from stubs.docker_stand_in import Docker, docker
 
 MARK = '{"format_version": 1, "device": "cuda", "version": "0.26.0", "bytes": 8000000000}'
@@ -147,3 +148,12 @@ def test_an_image_is_fetched_after_a_yes_and_listed(service: Docker, home: Path)
     rows = {row["name"]: row for row in json.loads(call("list", "--json").stdout)}
     assert rows[image]["kind"] == "container" and rows[image]["version"] == "0.32.0"
     assert "docker image rm somebody/vllm:1" in call("remove", image).stderr
+
+
+def test_the_set_up_says_how_to_get_an_image(service: Docker, home: Path) -> None:
+    def problem() -> str:
+        return next(choice.problem for choice in choices(survey("dgx-spark")) if choice.profile == "dgx-spark")
+
+    assert "gemma-tui engine install --runtime container:eugr/spark-vllm:latest" in problem()
+    service.add_stand_in("eugr/spark-vllm:latest", hidden=[])
+    assert problem() == ""
