@@ -40,9 +40,10 @@ def make(url: str, model: str, tokens: int) -> EarlyKeys:
             self.call_after_refresh(self._opened)
             if tokens:
                 from benchmarks.token_server import text_of
+                from gemma_tui.tui.transcript.document import LoadedTurn
 
                 turn = text_of(1_500)
-                turns = [item for _ in range(tokens // 1_500) for item in (("user", "Go on."), ("assistant", turn))]
+                turns = [LoadedTurn("user", "Go on."), LoadedTurn("assistant", turn)] * (tokens // 1_500)
                 begun = time.perf_counter()
                 self.query_one(Transcript).load(turns)
                 self.query_one(Transcript).add_notice(f"loaded in {1000 * (time.perf_counter() - begun):.0f} ms")

@@ -12,6 +12,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from gemma_tui.tui.transcript.document import LoadedTurn
 from gemma_tui.tui.transcript.furniture import Attachment
 from gemma_tui.tui.transcript.view import Transcript
 
@@ -95,7 +96,7 @@ async def test_streamed_text_ends_on_the_same_screen_as_loaded_text() -> None:
         await pilot.pause(0.3)
         streamed = screen(app)
         assert transcript.plain_text(turn) == REPLY
-        transcript.load([("user", "hello"), ("assistant", REPLY)])
+        transcript.load([LoadedTurn("user", "hello"), LoadedTurn("assistant", REPLY)])
         await pilot.pause(0.3)
         assert screen(app) == streamed
         assert "Done \u2705 \u65e5\u672c\u8a9e" in "\n".join(streamed)
@@ -379,7 +380,7 @@ async def test_clearing_leaves_an_empty_screen_that_can_be_used_again() -> None:
 
 async def test_a_long_conversation_is_laid_out_only_where_it_is_seen() -> None:
     async with reading(100, 40) as (transcript, pilot, app):
-        transcript.load([turn for number in range(400) for turn in (("user", f"q {number}"), ("assistant", REPLY))])
+        transcript.load([LoadedTurn(role, REPLY) for _ in range(400) for role in ("user", "assistant")])
         await pilot.pause()
         assert sum(bool(turn.body) for turn in transcript.document.turns) < 10
         assert any("end." in row for row in screen(app))

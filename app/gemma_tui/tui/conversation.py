@@ -9,10 +9,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gemma_backend.metrics.own import OwnMeasures, OwnRequest
-from gemma_backend.types import Delta, Failed, Finished, GemmaError, Part, StreamEvent, Usage, new_id
+from gemma_backend.types import Delta, Failed, Finished, GemmaError, MediaRef, Part, Started, StreamEvent, Usage, new_id
 
 if TYPE_CHECKING:
     from gemma_backend.session.session import Session
+    from gemma_backend.session.talk import Talk
+    from gemma_backend.session.tree import Tree
     from gemma_tui.tui.transcript.furniture import Attachment
 
 
@@ -23,14 +25,14 @@ Spawn = Callable[[Coroutine[object, object, None]], object]
 class View(Protocol):
     """What a conversation needs of the transcript."""
 
-    def add_user(self, text: str, attachments: Sequence[Attachment], *, queued: bool) -> int:
-        """Show a message and return its turn."""
+    def add_user(self, node: int, text: str, attachments: Sequence[Attachment], *, queued: bool) -> int:
+        """Show a message, the turn `node` of the conversation, and return its turn on screen."""
 
     def mark_sent(self, turn: int) -> None:
         """A message that was kept is on its way."""
 
-    def begin_reply(self) -> int:
-        """Show the beginning of a reply and return its turn."""
+    def begin_reply(self, node: int, text: str = "") -> int:
+        """Show the beginning of a reply, with what there is of it already, and return its turn."""
 
     def append(self, turn: int, text: str, reasoning: str = "") -> None:
         """Show more of a reply."""
@@ -38,14 +40,28 @@ class View(Protocol):
     def end_reply(self, turn: int, event: Finished | Failed, *, empty: bool) -> None:
         """Show that a reply has ended, and how."""
 
+    def cut_from(self, node: int) -> None:
+        """Take a turn of the conversation and all below it off the screen."""
+
+    def cut_after(self, node: int) -> None:
+        """Take all below a turn of the conversation off the screen."""
+
+    def count_branches(self, tree: Tree) -> None:
+        """Say of each turn which of its siblings it is."""
+
 
 @dataclass(slots=True)
 class Message:
-    """A message that has not been answered yet."""
+    """A message that has not been answered yet: a question, or one that stands already and gets another reply.
 
-    parts: tuple[Part, ...]
-    turn: int
+    `beside` is the question that this one is another wording of. With `more` it is a reply that is to go on.
+    """
+
+    parts: tuple[Part | MediaRef, ...]
+    turn: int | None = None
     question: int = field(default_factory=new_id)
+    beside: int | None = None
+    more: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +149,35 @@ class Conversation:
             self.session.talk.instruct(text)
         self._changed()
 
-    def submit(self, text: str, parts: Sequence[Part], attachments: Sequence[Attachment]) -> None:
-        """Show a message and send it as soon as that can be."""
+    def submit(
+        self,
+        text: str,
+        parts: Sequence[Part | MediaRef],
+        attachments: Sequence[Attachment],
+        *,
+        beside: int | None = None,
+    ) -> None:
+        """Show a message and send it as soon as that can be; as another wording of the question `beside`, if given."""
         ready = self.session is not None and self.session.state == "ready"
         self.unanswered = None
-        turn = self._view.add_user(text, attachments, queued=not ready)
-        self.waiting.append(Message(tuple(parts), turn))
+        message = Message(tuple(parts), beside=beside)
+        if beside is not None:
+            self._view.cut_from(beside)
+        message.turn = self._view.add_user(message.question, text, attachments, queued=not ready)
+        self.waiting.append(message)
+        self.pump()
+
+    def regenerate(self, question: int) -> None:
+        """Ask for another reply to a question of the conversation."""
+        self.unanswered = None
+        self._view.cut_after(question)
+        self.waiting.append(Message((), question=question))
+        self.pump()
+
+    def go_on(self, reply: int) -> None:
+        """Ask for more of a reply at the end of the branch."""
+        self.unanswered = None
+        self.waiting.append(Message((), more=reply))
         self.pump()
 
     def pump(self) -> None:
@@ -154,6 +193,8 @@ class Conversation:
         if message is None or self.session is None or self.answering:
             return False
         self.unanswered = None
+        if not self.waiting:
+            self._view.cut_after(message.question)
         self.waiting.insert(0, message)
         self.pump()
         return True
@@ -168,6 +209,16 @@ class Conversation:
             self.session.converse()
             if system:
                 self.session.talk.instruct(system)
+        self._changed()
+
+    def use(self, talk: Talk) -> None:
+        """Go on with another conversation."""
+        assert self.session is not None
+        self.waiting.clear()
+        self.unanswered = None
+        self._pace = Pace()
+        self.session.converse(talk)
+        self._system = talk.system
         self._changed()
 
     async def cancel(self) -> bool:
@@ -193,7 +244,8 @@ class Conversation:
             while self.waiting:
                 await session.wait_ready()
                 message = self.waiting.pop(0)
-                self._view.mark_sent(message.turn)
+                if message.turn is not None:
+                    self._view.mark_sent(message.turn)
                 await self._ask(session, message)
         except GemmaError:
             # What waits stays; the screen shows why, and a retry sends it.
@@ -204,12 +256,19 @@ class Conversation:
 
     async def _ask(self, session: Session, message: Message) -> None:
         self._begin()
-        turn = self._view.begin_reply()
-        empty, ended = True, False
+        tree, reply = session.talk.tree, new_id() if message.more is None else message.more
+        if message.more is not None:
+            self._view.cut_from(reply)
+            turn = self._view.begin_reply(reply, tree[reply].text.rstrip())
+        else:
+            turn = self._view.begin_reply(reply)
+        empty, ended = message.more is None, False
         try:
-            async with _closing(self._reply(session, message)) as events:
+            async with _closing(self._reply(session, message, reply)) as events:
                 async for event in events:
                     self._count(event)
+                    if isinstance(event, Started):
+                        self._view.count_branches(tree)
                     if isinstance(event, Delta):
                         empty = empty and not event.text
                         self._view.append(turn, event.text, event.reasoning)
@@ -221,12 +280,15 @@ class Conversation:
         finally:
             if not ended:
                 self._view.end_reply(turn, Finished("abort"), empty=empty)
+            self._view.count_branches(tree)
             self._end()
 
-    def _reply(self, session: Session, message: Message) -> AsyncGenerator[StreamEvent]:
+    def _reply(self, session: Session, message: Message, reply: int) -> AsyncGenerator[StreamEvent]:
+        if message.more is not None:
+            return session.go_on(message.more)
         if message.question in session.talk.tree:
-            return session.regenerate(message.question)
-        return session.chat(message.parts, ids=(message.question, new_id()))
+            return session.regenerate(message.question, id=reply)
+        return session.chat(message.parts, ids=(message.question, reply), beside=message.beside)
 
     def _begin(self) -> None:
         self._meter = Meter(self._now)

@@ -12,11 +12,13 @@ from textual.filter import LineFilter
 from textual.selection import Selection
 from textual.strip import Strip
 
+from gemma_tui.tui.transcript.document import TurnRecord
 from gemma_tui.tui.transcript.paint import MARGIN, RowStrip, hit_strip, paint_row, select_in
 from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.window import Row
 
 _BARS = {"user": "\u258c", "system": "\u258f"}
+_CHOSEN = "\u2588"
 _TRACK, _THUMB = " ", "\u2590"
 _MORE = " \u2193 new text below "
 
@@ -26,6 +28,7 @@ class Canvas:
 
     def __init__(self, palette: Palette, selected: Style, filters: Sequence[LineFilter]) -> None:
         self.palette = palette
+        self.chosen: TurnRecord | None = None
         self._selected = selected
         self._filters = filters
         self._background = Color.from_rich_color(palette["text"].bgcolor)
@@ -35,6 +38,7 @@ class Canvas:
         self._thumb = Segment(_THUMB, palette["thumb"])
         self._bar = Segment(" " * MARGIN, base)
         self._bars = {role: Segment(bar.ljust(MARGIN), palette[role]) for role, bar in _BARS.items()}
+        self._chosen = Segment(_CHOSEN.ljust(MARGIN), palette["chosen"])
         self._blanks: dict[tuple[int, Segment], Strip] = {}
 
     def paint(
@@ -53,7 +57,7 @@ class Canvas:
                 strips.append(self._blank(width, edge))
                 continue
             row = rows[y]
-            bar = self._bars.get(row.turn.role, self._bar)
+            bar = self._chosen if row.turn is self.chosen else self._bars.get(row.turn.role, self._bar)
             strip = paint_row(row.line, width, bar, base, edge, self._filtered)
             if selection is not None and (span := selection.get_span(row.place)) is not None:
                 strip = self._again(select_in(strip, row.line, *span, self._selected))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from gemma_backend.text.clean import StreamCleaner, clean
 from gemma_tui.tui.transcript.block import Block
-from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind, head_blocks, notice_block
+from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind, attachment_block, head_blocks, notice_block
 from gemma_tui.tui.transcript.splitter import LONGEST_BLOCK, Splitter
 
 TurnRole = Literal["user", "assistant", "system", "completion", "notice"]
@@ -179,12 +180,24 @@ class TurnRecord:
     def set_note(self, note: str) -> None:
         """Put `note` after the role's name, in place of what stands there."""
         old = self.head[0]
-        new = Block("label", old.source, gap=old.gap, style=old.style, data=clean(note, keep_newlines=False))
-        self.head[0] = new
+        if old.data != (shown := clean(note, keep_newlines=False)):
+            self._replace_head(0, Block("label", old.source, gap=old.gap, style=old.style, data=shown))
+
+    def set_attachments(self, attachments: Sequence[Attachment]) -> None:
+        """Draw the same attachments anew, now that more is known of how they look."""
+        for index, item in enumerate(attachments, 1):
+            self._replace_head(index, attachment_block(item))
+
+    def _replace_head(self, index: int, new: Block) -> None:
+        old = self.head[index]
+        self.head[index] = new
         if old in self.unmeasured:
             self.unmeasured.remove(old)
-        else:
+        elif self.uncut is None:
             self.height -= old.height
+        else:
+            # A turn that was not looked at has a guess for all of it.
+            self.height = 0
         self.unmeasured.append(new)
 
     def _update(self, tail: list[Block]) -> None:
@@ -207,6 +220,18 @@ class TurnRecord:
         for index in range(max(first, 1), len(self.body)):
             if self.body[index].kind == "fence":
                 self.body[index].previous = self.body[index - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTurn:
+    """A turn that is at its end; `note` follows the role's name, `notice` stands under the text."""
+
+    role: TurnRole
+    text: str
+    attachments: Sequence[Attachment] = ()
+    note: str = ""
+    notice: str = ""
+    kind: NoticeKind = "info"
 
 
 class Document:
@@ -234,6 +259,10 @@ class Document:
             if turn.number == number:
                 return turn
         raise KeyError(number)
+
+    def cut_from(self, number: int) -> None:
+        """Forget the turn with this number and all after it; KeyError if it was cleared."""
+        del self.turns[self.turns.index(self.find(number)) :]
 
     def clear(self) -> None:
         """Forget all turns; their numbers are not used again."""

@@ -52,10 +52,14 @@ def head_blocks(role: str, title: str, note: str, attachments: Sequence[Attachme
     """The label of a turn and a block for each attachment; names and notes are cleaned here."""
     label = clean(title, keep_newlines=False) or _TITLES[role]
     blocks = [Block("label", label, gap=gap, style=_STYLES[role], data=clean(note, keep_newlines=False))]
-    for item in attachments:
-        name, detail = clean(item.name, keep_newlines=False), clean(item.detail, keep_newlines=False)
-        blocks.append(Block("attachment", name, data=replace(item, name=name, detail=detail)))
+    blocks.extend(attachment_block(item) for item in attachments)
     return blocks
+
+
+def attachment_block(item: Attachment) -> Block:
+    """A picture or clip under the label of its turn; its name and detail are cleaned here."""
+    name, detail = clean(item.name, keep_newlines=False), clean(item.detail, keep_newlines=False)
+    return Block("attachment", name, data=replace(item, name=name, detail=detail))
 
 
 def notice_block(text: str, kind: NoticeKind, *, gap: bool) -> Block:

@@ -11,7 +11,7 @@ STRONG, EMPHASIS, STRIKE, CODE, LINK, MATH = 1, 2, 4, 8, 16, 32
 NAMES = (
     "text", "muted", "user", "assistant", "system", "prompt", "generated", "reasoning", "heading", "subheading",
     "code", "code-label", "inline-code", "link", "math", "marker", "quote", "rule", "table-head", "ok", "warning",
-    "error", "bar", "thumb", "more", "keyword", "string", "number", "comment", "function", "type", "constant",
+    "error", "bar", "chosen", "thumb", "more", "keyword", "string", "number", "comment", "function", "type", "constant",
     "operator", "deleted", "inserted",
 )  # fmt: skip
 """Every style; `transcript--NAME` is the component class that a theme or style sheet sets it by."""

@@ -31,6 +31,7 @@ Transcript {
     & > .transcript--ok { color: $text-success; }
     & > .transcript--warning { color: $text-warning; }
     & > .transcript--error { color: $text-error; text-style: bold; }
+    & > .transcript--chosen { color: $primary; }
     & > .transcript--bar { color: $surface-lighten-2; }
     & > .transcript--thumb { color: $text-muted; }
     & > .transcript--more { background: $primary; color: $text; text-style: bold; }

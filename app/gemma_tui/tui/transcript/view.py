@@ -22,7 +22,7 @@ from gemma_backend.text.clean import clean
 from gemma_tui.tui.transcript.canvas import Canvas
 from gemma_tui.tui.transcript.clip import fence_text, last_code, selected_text
 from gemma_tui.tui.transcript.code import COPY
-from gemma_tui.tui.transcript.document import Document, TurnRole
+from gemma_tui.tui.transcript.document import Document, LoadedTurn, TurnRecord, TurnRole
 from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind
 from gemma_tui.tui.transcript.highlight import load, wanted
 from gemma_tui.tui.transcript.inline import parser
@@ -53,6 +53,13 @@ class Transcript(Scroller):
             super().__init__()
             self.url = url
 
+    class LabelClicked(Message):
+        """The name above a turn was clicked."""
+
+        def __init__(self, turn: int) -> None:
+            super().__init__()
+            self.turn = turn
+
     class CopyRequested(Message):
         """The person asked to copy `text`; `what` says what it is."""
 
@@ -68,6 +75,7 @@ class Transcript(Scroller):
         self._rows: list[Row] = []
         self._strips: list[Strip] = []
         self._unseen = False
+        self._chosen: TurnRecord | None = None
         self._flushed_at = 0.0
         self._flush_timer: Timer | None = None
 
@@ -119,16 +127,47 @@ class Transcript(Scroller):
             record.notice(note, kind)
         self.draw()
 
-    def load(self, turns: Iterable[tuple[TurnRole, str] | tuple[TurnRole, str, Sequence[Attachment]]]) -> None:
-        """Replace the conversation by whole turns; they are cut and laid out when they are looked at."""
+    def load(self, turns: Iterable[LoadedTurn]) -> list[int]:
+        """Replace the conversation by whole turns and return their numbers.
+
+        They are cut and laid out when they are looked at.
+        """
         self.clear()
-        for role, text, *rest in turns:
-            record = self.document.add(role, attachments=rest[0] if rest else ())
-            record.load(text)
-        self.draw()
+        numbers = self.add_loaded(turns)
         # A full collection would look at every turn again and again: 77 ms at 200,000 tokens.
         gc.collect()
         gc.freeze()
+        return numbers
+
+    def add_loaded(self, turns: Iterable[LoadedTurn]) -> list[int]:
+        """Add whole turns at the end and return their numbers."""
+        numbers: list[int] = []
+        for turn in turns:
+            record = self.document.add(turn.role, note=turn.note, attachments=turn.attachments)
+            record.load(turn.text)
+            if turn.notice:
+                record.notice(turn.notice, turn.kind)
+            numbers.append(record.number)
+        self.draw()
+        return numbers
+
+    def cut_from(self, turn: int) -> None:
+        """Remove a turn and all after it."""
+        self.document.cut_from(turn)
+        self.window.shorten()
+        self.draw()
+
+    def set_attachments(self, turn: int, attachments: Sequence[Attachment]) -> None:
+        """Draw a turn's attachments anew, now that more is known of how they look."""
+        self.document.find(turn).set_attachments(attachments)
+        self.draw()
+
+    def choose(self, turn: int | None) -> None:
+        """Mark a turn, and have its beginning in view; None takes the mark away."""
+        self._chosen = None if turn is None else self.document.find(turn)
+        if self._chosen is not None:
+            self.window.reveal(self.document.turns.index(self._chosen))
+        self.draw()
 
     def clear(self) -> None:
         """Empty the transcript."""
@@ -176,6 +215,7 @@ class Transcript(Scroller):
             self._unseen = False
         if languages := wanted():
             self.run_worker(self._colour(languages))
+        canvas.chosen = self._chosen
         strips = canvas.paint(self._rows, width, height, total, above, self.text_selection)
         if self._unseen and strips:
             strips[-1] = canvas.marker(strips[-1])
@@ -259,6 +299,8 @@ class Transcript(Scroller):
         elif meta.get(COPY) and event.y < len(self._rows):
             row = self._rows[event.y]
             self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "code"))
+        elif event.y < len(self._rows) and self._rows[event.y].block.kind == "label":
+            self.post_message(self.LabelClicked(self._rows[event.y].turn.number))
 
     def action_copy_code(self) -> None:
         """Copy the lowest code block on screen."""

@@ -104,6 +104,12 @@ class Window:
         self._turn = self._index = self._row = 0
         self.following = True
 
+    def shorten(self) -> None:
+        """Stay where there still is something, after turns at the end were removed."""
+        if self._turn >= len(self.document.turns):
+            self._turn = self._index = self._row = 0
+            self.following = True
+
     def _measure(self, turn: TurnRecord) -> int:
         """The turn's rows, with guesses for what is new."""
         uncut = turn.uncut
@@ -283,6 +289,12 @@ class Window:
             turn.cut()
             if len(turn) and turn.at(0).gap:
                 self._row = 1
+
+    def reveal(self, number: int) -> None:
+        """Bring the beginning of a turn (an index into the document's turns) into view, unless it is there."""
+        turn = self.document.turns[number]
+        if self._palette is None or not any(row.turn is turn and row.position == 0 for row in self._collect()):
+            self.to_turn(number)
 
     @property
     def top_turn(self) -> int:
