@@ -109,6 +109,8 @@ class Conversation:
         self.session: Session | None = None
         self.waiting: list[Message] = []
         self.unanswered: Message | None = None
+        # The question that the next message is another wording of.
+        self.beside: int | None = None
         self._system = ""
         self._view = view
         self._changed = changed
@@ -149,15 +151,9 @@ class Conversation:
             self.session.talk.instruct(text)
         self._changed()
 
-    def submit(
-        self,
-        text: str,
-        parts: Sequence[Part | MediaRef],
-        attachments: Sequence[Attachment],
-        *,
-        beside: int | None = None,
-    ) -> None:
-        """Show a message and send it as soon as that can be; as another wording of the question `beside`, if given."""
+    def submit(self, text: str, parts: Sequence[Part | MediaRef], attachments: Sequence[Attachment]) -> None:
+        """Show a message and send it as soon as that can be; as another wording of the question `beside`, if set."""
+        beside, self.beside = self.beside, None
         ready = self.session is not None and self.session.state == "ready"
         self.unanswered = None
         message = Message(tuple(parts), beside=beside)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gemma_backend.session.tree import Tree, text_parts
-from gemma_backend.types import MediaRef, Node, Part, Stored, Turn, UsageError
+from gemma_backend.types import AudioPart, MediaRef, Node, Part, Stored, Summary, TextPart, Turn, UsageError
 
 if TYPE_CHECKING:
     from gemma_backend.store.history import History
@@ -89,6 +89,27 @@ class Talk:
                 self.tree.change(node)
             turns.append(as_turn(node))
         return turns
+
+    def stored(self) -> Stored:
+        """The conversation as it is now, as if it came from the history."""
+        nodes = tuple(self.tree.nodes)
+        media = [part for node in nodes for part in node.parts if not isinstance(part, TextPart)]
+        clips = sum(isinstance(part, AudioPart) or getattr(part, "kind", "") == "audio" for part in media)
+        about = Summary(
+            id=self.number or 0,
+            kind="chat",
+            title=self.title or next((node.text[:60] for node in nodes if node.role == "user"), ""),
+            profile=self.profile,
+            model=next((node.model for node in reversed(nodes) if node.model), ""),
+            created=nodes[0].created if nodes else 0.0,
+            updated=nodes[-1].created if nodes else 0.0,
+            pinned=False,
+            turns=len(nodes),
+            named=bool(self.title),
+            images=len(media) - clips,
+            clips=clips,
+        )
+        return Stored(about, nodes, self.tree.leaf)
 
     # -- what a session does
 

@@ -12,7 +12,7 @@ from gemma_backend.types import Summary, first_id
 
 MARK_START, MARK_END = "\x02", "\x03"
 """What stands around each word that was found in a snippet; neither can be in a text that was cleaned."""
-_SNIPPET_TOKENS = 14
+_SNIPPET_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from textual.timer import Timer
 
 from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, LogLine
 from gemma_tui.tui.conversation import Conversation
-from gemma_tui.tui.screens.composing import ComposingScreen
+from gemma_tui.tui.screens.remembering import RememberingScreen
 from gemma_tui.tui.studio.opening import open_studio
 from gemma_tui.tui.talk_view import TalkView
 from gemma_tui.tui.transcript.view import Transcript
@@ -40,7 +40,7 @@ class Frame(Vertical):
     BLANK = True
 
 
-class MainScreen(ComposingScreen):
+class MainScreen(RememberingScreen):
     """Where a person talks to the model."""
 
     BLANK = True
@@ -69,7 +69,8 @@ class MainScreen(ComposingScreen):
         self.keys = KeyBar(id="keys")
         self.dashboard = Dashboard(id="dashboard", under_status=True)
         self.stage = Frame(self.transcript, id="stage")
-        self.conversation = Conversation(TalkView(self.transcript), self.changed, self.run_worker, now)
+        self.view = TalkView(self.transcript)
+        self.conversation = Conversation(self.view, self.changed, self.run_worker, now)
         self._board = board
         self._ticker: Timer | None = None
 
@@ -157,7 +158,7 @@ class MainScreen(ComposingScreen):
             answering=pace.answering,
             queued=len(self.conversation.waiting),
             model=session.model if session else "",
-            mode=self.mode,
+            mode=" · ".join(filter(None, (self.kept_word, self.mode))),
             rate=pace.rate,
             used=pace.used,
             context=self.gemma.context_length,
@@ -174,10 +175,15 @@ class MainScreen(ComposingScreen):
             keys.insert(0, Key("^R", "Retry", "screen.again"))
         if self.studio is not None and self.mode == "completion":
             keys += self.studio.keys
-        keys.append(Key("F2", "Chat" if self.mode == "completion" else "Completion", "screen.mode"))
-        keys += [Key("F3", "Dashboard", "screen.board"), Key("F4", "Log", "app.log"), Key("^N", "New", "screen.new")]
-        keys += [Key("^T", "Theme", "app.theme"), Key("^Q", "Quit", "app.quit")]
-        self.keys.keys = tuple(keys)
+        keys.append(Key("F2", "Chat" if self.mode == "completion" else "Complete", "screen.mode"))
+        keys += [Key("F3", "Dashboard", "screen.board"), Key("F4", "Log", "app.log")]
+        if self.mode == "chat":
+            keys.append(Key("F6", "History", "screen.history"))
+        keys += [Key("^N", "New", "screen.new"), Key("^Q", "Quit", "app.quit")]
+        if self.mode == "chat":
+            keys.append(Key("F7", "Turns", "screen.choose_turn(0)"))
+        keys.append(Key("^T", "Theme", "app.theme"))
+        self.keys.keys = tuple(self.turn_keys() or keys)
 
     def _arrange(self, state: EngineState) -> None:
         """The start fills the screen until something was said; after that it is a few lines, until it is over."""
@@ -197,7 +203,9 @@ class MainScreen(ComposingScreen):
     # -- actions
 
     async def action_stop(self) -> None:
-        """End the reply in flight; where there is none, close the notice."""
+        """Leave the chosen turn, or end the reply in flight; where there is neither, close the notice."""
+        if self.leave_turn():
+            return
         if not await self.conversation.cancel():
             self.notice.close()
         if self.mode == "chat":
@@ -226,8 +234,9 @@ class MainScreen(ComposingScreen):
             self.notice.close()
             return
         await self.conversation.cancel()
+        self.leave_turn()
         self.conversation.forget()
-        self.transcript.clear()
+        self.view.clear()
         self.notice.close()
         self.composer.focus()
         self.changed()

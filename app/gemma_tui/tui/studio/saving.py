@@ -105,8 +105,15 @@ class SavingPart(ToolsPart):
             self.say("No document was saved yet." if history.keep else "Nothing is kept with --no-history.")
             return
         number = await self.app.push_screen_wait(DocumentsScreen(found))
-        if number is None or self.studio.document.growing:
+        if number is not None:
+            await self.open_document(number)
+
+    async def open_document(self, number: int) -> None:
+        """Open a saved document, unless the one that is there is just being continued."""
+        history = self.history
+        if history is None or self.studio.document.growing:
             return
+        await self.save()
         try:
             record = await asyncio.to_thread(history.document, number)
             media = [
