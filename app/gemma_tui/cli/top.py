@@ -87,12 +87,11 @@ def _targets(args: argparse.Namespace) -> list[Target]:
 def _print_once(targets: list[Target], args: argparse.Namespace) -> int:
     import asyncio
 
-    from gemma_backend.metrics.poll import UNREACHABLE, Poller
+    from gemma_backend.metrics.poll import UNREACHABLE
     from gemma_backend.metrics.together import together
 
     async def look() -> list[Sample]:
-        pollers = [Poller(endpoint, pid) for _, endpoint, pid in targets]
-        return await asyncio.gather(*(poller.once(args.interval) for poller in pollers))
+        return await asyncio.gather(*(_look_once(endpoint, pid, args.interval) for _, endpoint, pid in targets))
 
     samples = asyncio.run(look())
     if args.json:
@@ -103,6 +102,21 @@ def _print_once(targets: list[Target], args: argparse.Namespace) -> int:
         if len(samples) > 1:
             _print_plain("together", together(samples))
     return 4 if all(sample.note == UNREACHABLE for sample in samples) else 0
+
+
+async def _look_once(endpoint: Endpoint, pid: int | None, interval: float) -> Sample:
+    from contextlib import AsyncExitStack
+
+    from gemma_backend.metrics.poll import Poller
+    from gemma_backend.session.far import FarServer
+
+    async with AsyncExitStack() as stack:
+        cards = None
+        if endpoint.tunnel is not None:
+            far = FarServer(endpoint)
+            stack.push_async_callback(far.close)
+            endpoint, cards = await far.open(), far.gpus
+        return await Poller(endpoint, pid, cards=cards).once(interval)
 
 
 def _print_json(targets: list[Target], samples: list[Sample], total: Sample) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -18,7 +19,7 @@ from textual.widgets import Static
 from gemma_backend.metrics.poll import UNREACHABLE, Poller
 from gemma_backend.metrics.together import together
 from gemma_backend.text.clean import clean
-from gemma_backend.types import Sample
+from gemma_backend.types import GemmaError, Sample
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
 from gemma_tui.tui.watching import WATCHING_KEYS, export, hold, next_window, watching_keys, zoom
 from gemma_tui.tui.widgets.dashboard import Dashboard
@@ -27,6 +28,10 @@ from gemma_tui.tui.widgets.keybar import Key, KeyBar
 if TYPE_CHECKING:
     from gemma_backend.metrics.facts import Facts
     from gemma_backend.types import Endpoint
+
+
+AGAIN_SECONDS = 5.0
+"""Until a host that could not be reached is tried again."""
 
 
 class TopApp(App[None]):
@@ -112,6 +117,27 @@ class TopApp(App[None]):
         self._boards[index].show_facts(await asyncio.to_thread(self._learn, index))
 
     async def _watch(self, index: int) -> None:
+        endpoint = self.targets[index][1]
+        if endpoint.tunnel is None:
+            await self._show_samples(index)
+            return
+        from gemma_backend.session.far import FarServer
+
+        far = FarServer(endpoint)
+        try:
+            while True:
+                try:
+                    self._pollers[index].watch(await far.open())
+                    break
+                except GemmaError as error:
+                    self._boards[index].show(Sample(time.monotonic(), note=str(error)))
+                    await asyncio.sleep(AGAIN_SECONDS)
+            self._pollers[index].cards = far.gpus
+            await self._show_samples(index)
+        finally:
+            await far.close()
+
+    async def _show_samples(self, index: int) -> None:
         async with aclosing(self._pollers[index].samples()) as samples:
             async for sample in samples:
                 self._latest[index] = sample

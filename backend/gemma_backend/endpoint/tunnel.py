@@ -37,6 +37,8 @@ _OPTIONS = (
     "-T",
 )  # fmt: skip
 
+# Reads until the pipe from here is closed, which a program that was killed does too: no ssh outlives it.
+_STAY = "cat > /dev/null"
 _FORWARDING = (
     "-o", "ExitOnForwardFailure=yes",
     "-o", "StreamLocalBindUnlink=yes",
@@ -187,11 +189,11 @@ class Tunnel:
     async def _start(self, ssh: str) -> None:
         """Start ssh and return when the near end listens."""
         self._remove_socket()
-        words = [ssh, "-N", *_OPTIONS, *self._options, *_FORWARDING]
-        words += ["-L", f"{self.socket}:{self.address.far_end}", *self.address.words]
+        words = [ssh, *_OPTIONS, *self._options, *_FORWARDING]
+        words += ["-L", f"{self.socket}:{self.address.far_end}", *self.address.words, _STAY]
         self._process = process = await asyncio.create_subprocess_exec(
             *words,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(),

@@ -17,7 +17,7 @@ from gemma_backend.types import GemmaError
 # ever touched.
 RUNTIMES = ("runtimes", "program")
 CACHES = ("engine", "flags", "images", "checkpoints", "media", "downloads")
-RECORDS = ("engines", "plugin", "endpoints.json", "serve.key", "starts", "log", "input", "tune")
+RECORDS = ("engines", "plugin", "endpoints.json", "serve.key", "starts", "log", "input", "tune", "bandwidth.json")
 LOGS = ("engine", "bugs.log", "install-*.log", "quantize.log")
 CONVERSATIONS = ("history",)
 CONFIGURATION = ("config.toml", "config.toml.*", "profiles", "presets", "prompts", "themes")

@@ -44,8 +44,8 @@ from gemma_backend.types import (
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
-    from gemma_backend.endpoint.tunnel import Tunnel
     from gemma_backend.engine.engine import Engine
+    from gemma_backend.session.far import FarServer
 
 # After a connection to our own engine broke: how long to wait for the engine's own word on why.
 _AUTOPSY_SECONDS = 2.0
@@ -74,7 +74,7 @@ class Session(Asking):
         self._raw_form = False
         self._remote = endpoint
         self._wanted = model
-        self.tunnel: Tunnel | None = None
+        self.far: FarServer | None = None
         self._engine: Engine | None = None
         self._error: Exception | None = None
         self._feed: Feed[EngineEvent] = Feed()
@@ -162,8 +162,8 @@ class Session(Asking):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self.tunnel is not None:
-            await self.tunnel.close()
+        if self.far is not None:
+            await self.far.close()
         if self._engine is not None:
             self._publish(EngineStopping())
             await self._engine.stop()
@@ -194,12 +194,12 @@ class Session(Asking):
 
     async def _reach(self, endpoint: Endpoint) -> None:
         if endpoint.tunnel is not None:
-            from gemma_backend.endpoint.tunnel import Tunnel
+            from gemma_backend.session.far import FarServer
 
-            if self.tunnel is not None:
-                await self.tunnel.close()
-            self.tunnel = Tunnel(endpoint)
-            endpoint = await self.tunnel.open()
+            if self.far is not None:
+                await self.far.close()
+            self.far = FarServer(endpoint)
+            endpoint = await self.far.open()
         offer = await offers(endpoint)
         model = choose_model(offer, self._wanted, endpoint)
         self.offer, self.endpoint, self.model = offer, offer.endpoint or endpoint, model.id

@@ -60,7 +60,7 @@ async def test_a_session_through_a_tunnel_that_is_opened_again(sshd: SshServer) 
         session = Session.for_endpoint(endpoint, None, Settings())
         await session.start()
         await session.wait_ready()
-        assert session.tunnel is not None
+        assert session.far is not None
         assert (await said(session))[0] == "Through ssh."
         assert session.endpoint is not None
         near = session.endpoint.socket or ""
@@ -71,10 +71,10 @@ async def test_a_session_through_a_tunnel_that_is_opened_again(sshd: SshServer) 
         _, last = await said(session)
         assert not isinstance(last, Finished)
         await asyncio.to_thread(sshd.start)
-        await until(lambda: session.tunnel is not None and session.tunnel.opened >= 2)
-        assert session.tunnel.problem == ""
+        await until(lambda: session.far is not None and session.far.tunnel.opened >= 2)
+        assert session.far.tunnel.problem == ""
         assert (await said(session))[0] == "Through ssh."
-        process = session.tunnel._process
+        process = session.far.tunnel._process
         await session.close()
         assert process is not None
         assert process.returncode is not None
@@ -190,3 +190,46 @@ def test_what_is_no_address_never_reaches_ssh(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_url(text)
     assert "secret" not in str(caught.value)
+
+
+async def test_no_ssh_outlives_a_program_that_was_killed(sshd: SshServer) -> None:
+    async with OpenAIServer(reply=Reply("Hello. " * 500, rate=5)) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gemma_tui", "ask", "Hello?", "--url", f"{sshd.address}/{server.port}"),
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        await server.until(running=1)
+
+        def clients() -> list[str]:
+            found = []
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    words = path.read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if str(sshd.port).encode() in words and b"BatchMode=yes" in words:
+                    found.append(path.parent.name)
+            return found
+
+        assert clients()
+        process.kill()
+        await process.wait()
+        await until(lambda: not clients())
+        await server.until(running=0)
+
+
+async def test_top_looks_through_ssh(sshd: SshServer) -> None:
+    async with OpenAIServer() as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gemma_tui", "top", "--once", "--interval", "0.2", f"{sshd.address}/{server.port}"),
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    assert "running         0" in output.decode()
+    # This machine's memory is not the far one's.
+    assert "this machine    not available" in output.decode()

@@ -23,6 +23,11 @@ GUTTER = 3
 MOST_COLUMNS = 4
 
 
+MOST_SHAPES = 64
+# How tall courses may be, by size and by what there is to show: it changes seldom, and to find it takes many lay-outs.
+_tallest: dict[object, int] = {}
+
+
 @dataclass(slots=True)
 class _Chosen:
     block: Block
@@ -39,20 +44,43 @@ def rows(board: Board, width: int, height: int) -> list[Row]:
         return []
     if height <= 2:
         return [((fit(compact(board), width), "value"),)]
+    count, columns = _columns_that_fit(board, width, height)
+    each = _width_of(width, count)
+    shape = (
+        width,
+        height,
+        tuple((block.rank, len(block.head), len(block.chart)) for column in columns for block in column),
+    )
+    if shape not in _tallest:
+        if len(_tallest) > MOST_SHAPES:
+            _tallest.clear()
+        _tallest[shape] = next(
+            (
+                tall
+                for tall in range(TALLEST, 2, -1)
+                if max(map(_rows_of, _columns(_blocks(board, each, tall), count))) <= height
+            ),
+            1,
+        )
+    tall = _tallest[shape]
+    if tall > 1:
+        columns = _columns(_blocks(board, each, tall), count)
+    return _beside([_fitted(column, height, each) for column in columns], each, width)
+
+
+def _width_of(width: int, count: int) -> int:
+    return (width - GUTTER * (count - 1)) // count
+
+
+def _columns_that_fit(board: Board, width: int, height: int) -> tuple[int, list[list[Block]]]:
+    """As few columns as everything fits into: wide courses say more than many narrow ones."""
     most = min(MOST_COLUMNS, max(1, (width + GUTTER) // (COLUMN + GUTTER)))
     least = min(most, -(-(width + GUTTER) // (WIDEST + GUTTER)))
-    # As few columns as everything fits into: wide courses say more than many narrow ones.
     for count in range(least, most + 1):
-        each = (width - GUTTER * (count - 1)) // count
-        columns = _columns(_blocks(board, each, 1), count)
+        columns = _columns(_blocks(board, _width_of(width, count), 1), count)
         if max(map(_rows_of, columns)) <= height:
             break
-    for tall in range(TALLEST, 2, -1):
-        higher = _columns(_blocks(board, each, tall), count)
-        if max(map(_rows_of, higher)) <= height:
-            columns = higher
-            break
-    return _beside([_fitted(column, height, each) for column in columns], each, width)
+    return count, columns
 
 
 def _blocks(board: Board, width: int, tall: int) -> list[Block]:
