@@ -157,7 +157,10 @@ def test_a_log_cut_at_any_byte_is_read(data: st.DataObject, path: Path) -> None:
 def same(found: Explanation, wanted: Explanation) -> None:
     """Whatever was done to a log, it says the same."""
     assert [phase.name for phase in found.phases] == [phase.name for phase in wanted.phases]
-    assert (found.cause, found.ready, found.vllm_version) == (wanted.cause, wanted.ready, wanted.vllm_version)
+    # The port stands in a line that may be lost to its neighbour; which cause it is may not.
+    causes = [re.sub(r"^Port \d+", "The port", str(one.cause)) for one in (found, wanted)]
+    assert causes[0] == causes[1]
+    assert (found.ready, found.vllm_version) == (wanted.ready, wanted.vllm_version)
 
 
 WHOLE = {path: explain(path.read_text(encoding="utf-8")) for path in ALL}
