@@ -176,3 +176,30 @@ async def test_keys_can_be_clicked() -> None:
             await pilot.click("#keys", offset=(14, 0))
             await pilot.pause()
             assert app.query_one(Dashboard).held
+
+
+async def test_a_hostile_page_is_text_and_bounded() -> None:
+    """Escape sequences in labels, names without end, a thousand engines, 100 MB: nothing of it reaches the terminal."""
+    evil = "\x1b]0;owned\x07\x9b31m[red]"
+    lines = [BUSY.decode().replace("gemma-3-270m-NVFP4A16", evil)]
+    lines += [
+        f'vllm:{name}{{engine="{number}{evil}",model_name="{evil * 20}"}} 0.5'
+        for number in range(1000)
+        for name in ("num_requests_running", "generation_tokens_total", "kv_cache_usage_perc")
+    ]
+    async with replayed("\n".join(lines).encode()) as one, replayed(b"vllm:x 1\n" * 12_000_000) as two:
+        app = TopApp([(evil, Endpoint(one), None), ("huge", Endpoint(two), None)], 0.2)
+        async with app.run_test(size=(140, 40)) as pilot:
+            boards = list(app.query(Dashboard))
+            for _ in range(200):
+                if "and 92" in boards[1].words() or "more than 4 MiB" in boards[2].words().replace("\n", " "):
+                    break
+                await pilot.pause(0.1)
+            await pilot.pause(1.0)
+            for board in boards:
+                for y in range(board.size.height):
+                    for segment in board.render_line(y):
+                        assert all(character.isprintable() for character in segment.text), segment.text
+            assert "4 MiB" in boards[2].words()
+            assert "engine 0" in boards[1].words()
+            assert "more" in boards[1].words()

@@ -8,6 +8,7 @@ import dataclasses
 import os
 import re
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ SERVER_PORT = 8000
 OPEN_SECONDS = 30.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 STDERR_BYTES = 8192
+PREFIX = "gemma-ssh-"
 # What ssh takes for a host or a user; a leading dash would be an option.
 _NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%-]{0,253}")
 
@@ -155,8 +157,8 @@ class Tunnel:
     async def open(self) -> Endpoint:
         """Open it; the endpoint whose socket is its near end. Raises EndpointError with what a person can do."""
         ssh = ssh_command()
-        # A folder closed to others, its name short: a socket's path has 107 bytes at most.
-        self._folder = tempfile.mkdtemp(prefix="gemma-ssh-", dir="/tmp" if len(tempfile.gettempdir()) > 40 else None)
+        await asyncio.to_thread(_sweep)
+        self._folder = tempfile.mkdtemp(prefix=PREFIX, dir=_base())
         try:
             await self._start(ssh)
         except BaseException:
@@ -242,6 +244,22 @@ class Tunnel:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def _base() -> str:
+    """Where folders closed to others are made; short, since a socket's path has 107 bytes at most."""
+    return "/tmp" if len(tempfile.gettempdir()) > 40 else tempfile.gettempdir()
+
+
+def _sweep() -> None:
+    """Remove what a program that was killed has left: a near end behind which nobody listens."""
+    for folder in Path(_base()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            try:
+                probe.connect(str(folder / "s"))
+            except ConnectionRefusedError:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment() -> dict[str, str]:

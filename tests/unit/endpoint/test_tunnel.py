@@ -113,6 +113,7 @@ async def test_what_would_ask_a_person_is_one_sentence(sshd: SshServer) -> None:
 
 
 async def test_ask_answers_through_ssh(sshd: SshServer) -> None:
+    before = set(Path("/tmp").glob("gemma-ssh-*"))
     async with OpenAIServer(reply=Reply("Yes.")) as server:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gemma_tui", "ask", "Hello?", "--url", f"{sshd.address}/{server.port}"),
@@ -123,7 +124,7 @@ async def test_ask_answers_through_ssh(sshd: SshServer) -> None:
         )
         output, errors = await process.communicate()
     assert (process.returncode, output.decode(), errors.decode()) == (0, "Yes.", "")
-    assert not list(Path("/tmp").glob("gemma-ssh-*/s"))
+    assert set(Path("/tmp").glob("gemma-ssh-*")) <= before
 
 
 ROW = "0, NVIDIA GB10, GPU-1, [N/A], [N/A], [N/A], 7, 11.17, 35, 2418, 12.1"
@@ -218,6 +219,13 @@ async def test_no_ssh_outlives_a_program_that_was_killed(sshd: SshServer) -> Non
         await process.wait()
         await until(lambda: not clients())
         await server.until(running=0)
+        # The dead near end goes with the next tunnel that is opened.
+        left = set(Path("/tmp").glob("gemma-ssh-*"))
+        assert left
+        tunnel = Tunnel(parse_url(f"{sshd.address}/{server.port}"))
+        await tunnel.open()
+        assert not left & set(Path("/tmp").glob("gemma-ssh-*"))
+        await tunnel.close()
 
 
 async def test_top_looks_through_ssh(sshd: SshServer) -> None:
