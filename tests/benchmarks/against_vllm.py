@@ -74,10 +74,12 @@ def main() -> None:
         try:
             assert serving.stdout is not None
             assert serving.stdout.readline(), "the engine did not start"
-            both: dict[str, list[tuple[float, ...]]] = {"ours": [], "vllm bench serve": []}
+            turns = [("ours", ours), ("vllm bench serve", theirs)]
+            both: dict[str, list[tuple[float, ...]]] = {who: [] for who, _ in turns}
             for run in range(runs):
-                both["ours"].append(ours(url, folder, run))
-                both["vllm bench serve"].append(theirs(url, folder, run))
+                # Each goes first as often as the other.
+                for who, measured in turns if run % 2 == 0 else turns[::-1]:
+                    both[who].append(measured(url, folder, run))
                 print(
                     run, *(f"{who} {[round(value, 2) for value in rows[-1]]}" for who, rows in both.items()), flush=True
                 )

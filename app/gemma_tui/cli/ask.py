@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--yes", action="store_true", help="install the runtime if it is missing, without asking")
     remote = parser.add_argument_group("an endpoint elsewhere")
-    remote.add_argument("--url", help="OpenAI-compatible server, with or without /v1; or unix:/path/of/a.sock")
+    remote.add_argument("--url", help="OpenAI-compatible server, with or without /v1; unix:/path/of/a.sock; ssh://host")
     remote.add_argument("--model", metavar="ID", help="model to ask, where the server has several")
     remote.add_argument(
         "--api-key-file", metavar="F", help="file with the key (else GEMMA_TUI_API_KEY, OPENAI_API_KEY)"

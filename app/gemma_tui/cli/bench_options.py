@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "was finished by then."
     )
     where = parser.add_argument_group("what is measured")
-    where.add_argument("--url", help="OpenAI-compatible server, with or without /v1; or unix:/path/of/a.sock")
+    where.add_argument("--url", help="OpenAI-compatible server, with or without /v1; unix:/path/of/a.sock; ssh://host")
     where.add_argument("--profile", metavar="P", help="profile's engine: one that runs, or one started for this")
     where.add_argument("--model", metavar="ID", help="model to ask, where the server has several")
     where.add_argument("--api-key-file", metavar="F", help="file with the key (else GEMMA_TUI_API_KEY, OPENAI_API_KEY)")

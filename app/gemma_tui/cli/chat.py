@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that stand before any subcommand."""
-    parser.add_argument("--url", metavar="URL", help="talk to a server elsewhere, for example http://host:8000/v1")
+    parser.add_argument(
+        "--url", metavar="URL", help="talk to a server elsewhere, for example http://host:8000/v1 or ssh://host"
+    )
     parser.add_argument("--api-key-file", metavar="FILE", help="file with that server's key")
     parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust for https")
     parser.add_argument("--insecure", action="store_true", help="do not check the server's certificate")

@@ -225,8 +225,8 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         async for event in session.watch():
             if isinstance(event, EngineReady):
                 await self._learn_context(session)
-                if self._poller is not None and session.far is not None:
-                    self._poller.cards = session.far.gpus
+                if self._poller is not None:
+                    self._poller.cards = session.far.gpus if session.far is not None else None
                 self.run_worker(self._learn_facts(session), group="facts", exclusive=True)
             if self._poller is not None and not isinstance(event, LogLine):
                 # Before it is ready an engine has no figures, but its processes have.
