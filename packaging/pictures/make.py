@@ -93,7 +93,7 @@ def run() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    wanted = Wanted(url=args.url) if args.url else Wanted(profile="pocket")
+    wanted = Wanted(url=args.url, no_history=True) if args.url else Wanted(profile="pocket", no_history=True)
     asyncio.run(make(wanted, args.out))
     return 0
 

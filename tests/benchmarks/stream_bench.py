@@ -7,15 +7,18 @@ screen; key is a key typed into the composer until it shows, while 200 tokens a 
 from __future__ import annotations
 
 import argparse
+import atexit
 import itertools
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.terminal import Terminal
@@ -28,9 +31,19 @@ LETTERS = [chr(code) for first, last in _SCRIPTS for code in range(first, last)]
 
 
 def environment() -> dict[str, str]:
-    """The variables that the measured programs run with; byte code is kept, as it is in an installed program."""
+    """The variables that the measured programs run with; byte code is kept, as it is in an installed program.
+
+    What is said is kept, as it usually is, but not in the history of the person who measures.
+    """
     paths = os.pathsep.join(str(ROOT / name) for name in ("app", "backend", "assets", "tests"))
-    return {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": ""}
+    return {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "", "GEMMA_TUI_STATE_DIR": _state()}
+
+
+@lru_cache(maxsize=1)
+def _state() -> str:
+    folder = tempfile.mkdtemp(prefix="gemma-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 class Server:
