@@ -40,3 +40,17 @@ def clip(tmp_path: Path) -> Path:
         file.setframerate(16000)
         file.writeframes(b"".join(((i * 400) % 20000).to_bytes(2, "little", signed=True) for i in range(16000)))
     return path
+
+
+@pytest.fixture
+def long_clip(tmp_path: Path) -> Path:
+    """80 seconds of sound with silences at 26 and 53 seconds."""
+    path = tmp_path / "talk.wav"
+    loud = b"".join(((i * 400) % 20000).to_bytes(2, "little", signed=True) for i in range(16000))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        for second in range(80):
+            file.writeframes(bytes(32000) if second in (26, 53) else loud)
+    return path

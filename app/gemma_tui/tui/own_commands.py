@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gemma_tui.tui.completing import unescaped
+from gemma_backend.config.nearest import nearest
+from gemma_tui.tui.widgets.composer import Composer
 
 if TYPE_CHECKING:
     from gemma_tui.tui.screens.composing import ComposingScreen
+
+_PLACE = "\uffff"
 
 
 def register_all(screen: ComposingScreen) -> None:
@@ -26,8 +29,8 @@ def register_all(screen: ComposingScreen) -> None:
         "quit": commands.action("app.quit"),
         "theme": commands.theme,
         "system": commands.system,
-        "image": commands.attach,
-        "audio": commands.attach,
+        "prompt": commands.prompt,
+        "edit": commands.edit,
         "copy": commands.copy,
         "mouse": commands.mouse,
     }
@@ -80,19 +83,50 @@ class OwnCommands:
             # The first turn puts the transcript in the place of the start.
             self._screen.changed()
 
-    def attach(self, argument: str) -> None:
-        """Attach the files that are named."""
-        from gemma_backend.media.paste import paths_in
-        from gemma_backend.media.words import shell_words
+    def edit(self, _: str) -> None:
+        """Write the message in an editor; what was typed as the command is gone from it."""
+        self._screen.composer.load_text("")
+        self._screen.composer.post_message(Composer.EditorAsked())
 
-        if not argument:
-            self._screen.refuse("Name a file behind the command, for example: /image ~/Pictures/cat.png")
-            return
-        whole = Path(unescaped(argument)).expanduser()
-        paths = paths_in(argument) or [whole]
-        if not whole.exists() and (words := shell_words(argument)) is not None:
-            paths = [Path(word).expanduser() for word in words]
-        self._screen.attacher.add_files(paths)
+    def prompt(self, argument: str) -> None:
+        """Insert a prompt from the library."""
+        self._screen.run_worker(self._prompt(argument))
+
+    async def _prompt(self, argument: str) -> None:
+        from gemma_backend.config.prompts import TEXT, given_values, list_prompts
+        from gemma_tui.tui.screens.prompts import PromptsScreen, VariablesScreen
+
+        screen = self._screen
+        name, _, rest = argument.partition(" ")
+        prompts = await asyncio.to_thread(list_prompts)
+        if name:
+            prompt = next((one for one in prompts if one.name == name), None)
+            if prompt is None:
+                guess = nearest(name, [one.name for one in prompts])
+                screen.refuse(
+                    f"There is no prompt {name}" + (f"; did you mean {guess}?" if guess else ": see /prompt.")
+                )
+                return
+        else:
+            prompt = await screen.app.push_screen_wait(PromptsScreen(prompts))
+            if prompt is None:
+                return
+        values, text = given_values(rest)
+        if text.strip():
+            values[TEXT] = text
+        asked = [name for name in prompt.missing(values) if name != TEXT]
+        if asked:
+            given = await screen.app.push_screen_wait(VariablesScreen(prompt, asked))
+            if given is None:
+                return
+            values |= given
+        # Where the text is to go stands the cursor.
+        before, place, after = prompt.filled({TEXT: _PLACE, **values}).partition(_PLACE)
+        screen.composer.rewrite(before + after)
+        if place:
+            row = before.count("\n")
+            screen.composer.move_cursor((row, len(before) - before.rfind("\n") - 1))
+        screen.composer.focus()
 
     def copy(self, what: str) -> None:
         """Copy the last reply, the code in it, or everything."""

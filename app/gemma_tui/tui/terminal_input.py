@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from typing import Any
 
 from textual import constants, events
@@ -15,6 +18,9 @@ from gemma_tui.tui.terminal import ANSWER, BEGUN, Terminal, cell_now
 
 ANSWER_SECONDS = 0.1
 """How long answers are awaited once the app reads its input; what comes later is passed over."""
+CLIPBOARD_SECONDS = 20.0
+"""How long the terminal may take to hand its clipboard over; it asks the person first."""
+ASK_CLIPBOARD = f"\x1b]5522;type=read;{base64.b64encode(b'image/png').decode()}\x1b\\"
 _BROKEN_SECONDS = 0.5
 _LONGEST_ANSWER = 1 << 16
 
@@ -122,12 +128,46 @@ class AskedApp(App[int]):
         # Some terminals tell the size of a cell to the kernel alone.
         self.terminal = Terminal(cell=cell_now())
         self._answers_count = True
+        self._copied: asyncio.Future[bytes] | None = None
+        self._pieces: list[bytes] = []
 
     def on_terminal_answer(self, message: TerminalAnswer) -> None:
         """Learn from an answer that is not too late."""
         message.stop()
-        if self._answers_count:
+        if message.text.startswith("\x1b]5522;"):
+            self._take_copied(message.text)
+        elif self._answers_count:
             self.terminal = self.terminal.told(message.text)
+
+    @property
+    def clipboard_offered(self) -> bool:
+        """Whether the terminal hands over what is on its clipboard, also over ssh (kitty's OSC 5522)."""
+        return self.terminal.graphics and self.terminal.name.startswith("kitty") and not self.terminal.inside
+
+    async def picture_from_clipboard(self) -> bytes:
+        """Ask the terminal for a picture on its clipboard; it asks the person. Empty where there is none."""
+        self._copied = asyncio.get_running_loop().create_future()
+        self._pieces = []
+        write_terminal(self, ASK_CLIPBOARD)
+        try:
+            async with asyncio.timeout(CLIPBOARD_SECONDS):
+                return await self._copied
+        except TimeoutError:
+            return b""
+        finally:
+            self._copied = None
+
+    def _take_copied(self, answer: str) -> None:
+        """One packet of the clipboard: its status, and for DATA a type and a piece of content in base64."""
+        if self._copied is None or self._copied.done():
+            return
+        fields, _, payload = answer.removeprefix("\x1b]5522;").rstrip("\x07\x1b\\").partition(";")
+        values = dict(field.partition("=")[::2] for field in fields.split(":"))
+        if values.get("status") == "DATA":
+            with suppress(ValueError):
+                self._pieces.append(base64.b64decode(payload))
+        elif values.get("status") != "OK" or values.get("type") != "read":
+            self._copied.set_result(b"".join(self._pieces) if values.get("status") == "DONE" else b"")
 
     def wait_for_answers(self) -> None:
         """Let answers count for `ANSWER_SECONDS` from now on."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gemma_backend.config.lines import line_of
 from gemma_backend.config.nearest import nearest
@@ -67,6 +67,21 @@ class HistorySettings(Section):
     """Whether conversations are written to the history; `--no-history` is the same for one run."""
 
 
+class MediaSettings(Section):
+    """Pictures and clips."""
+
+    soft_tokens: Literal[70, 140, 280, 560, 1120] | None = None
+    """Soft tokens for each picture; without it the server's own number."""
+    microphone: str = ""
+    """What to record from: a source of PulseAudio or PipeWire, or an ALSA device; empty is the system's choice."""
+
+    @field_validator("soft_tokens", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        # A variable holds text, and a literal is not converted.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class Settings(Section):
     """Everything that `config.toml` can hold."""
 
@@ -81,6 +96,7 @@ class Settings(Section):
     chat: ChatSettings = ChatSettings()
     completion: CompletionSettings = CompletionSettings()
     ui: UiSettings = UiSettings()
+    media: MediaSettings = MediaSettings()
     history: HistorySettings = HistorySettings()
     profiles: dict[str, dict[str, Any]] = {}
     """The person's own profiles, one table each."""

@@ -15,6 +15,7 @@ MAX_SURVEY_SECONDS = 3600.0
 """More than an hour is not decoded for its waveform."""
 MOST_PIECES = 20
 _SEARCH_SECONDS = 6.0
+_SHORTEST_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def pieces(found: Survey, longest: float = MAX_SECONDS) -> list[Stretch]:
     """
     cuts: list[Stretch] = []
     start = 0.0
-    while start < found.seconds and len(cuts) < MOST_PIECES:
+    while found.seconds - start >= _SHORTEST_SECONDS and len(cuts) < MOST_PIECES:
         end = found.seconds
         if end - start > longest:
             end = _quietest(found, start + longest - min(_SEARCH_SECONDS, longest / 2), start + longest)

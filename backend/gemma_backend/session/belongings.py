@@ -19,7 +19,7 @@ RUNTIMES = ("runtimes", "program")
 CACHES = ("engine", "flags", "images", "checkpoints", "media", "downloads")
 RECORDS = ("engines", "plugin", "endpoints.json", "serve.key", "starts", "log", "input", "tune", "bandwidth.json")
 LOGS = ("engine", "bugs.log", "install-*.log", "quantize.log")
-CONVERSATIONS = ("history",)
+CONVERSATIONS = ("history", "typed.jsonl")
 CONFIGURATION = ("config.toml", "config.toml.*", "profiles", "presets", "prompts", "themes")
 
 

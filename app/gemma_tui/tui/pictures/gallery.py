@@ -15,7 +15,7 @@ from gemma_tui.tui.pictures.sixel import MOST_COLOURS, sixel_rows
 from gemma_tui.tui.start import through_tmux
 from gemma_tui.tui.terminal import Terminal, cell_now
 from gemma_tui.tui.transcript.furniture import Attachment
-from gemma_tui.tui.widgets.preview import Rows, part_detail, picture_rows, wave_rows
+from gemma_tui.tui.widgets.preview import Rows, part_cost, part_detail, picture_rows, wave_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -80,7 +80,7 @@ class Gallery:
                 shown.append(self._picture(part, columns))
             elif isinstance(part, AudioPart):
                 rows = wave_rows(part.peaks, columns, WAVE_ROWS, "")
-                shown.append(Attachment(part.name, part_detail(part), "audio", rows, source=part))
+                shown.append(Attachment(part.name, _detail(part), "audio", rows, source=part))
         return shown
 
     def send_again(self) -> None:
@@ -97,7 +97,7 @@ class Gallery:
     def _picture(self, part: ImagePart, columns: int) -> Attachment:
         way = self.way
         fitted = fitted_cells(part, columns, ROWS)
-        detail = part_detail(part)
+        detail = _detail(part)
         if way == "none":
             return Attachment(part.name, detail, "image", source=part)
         if way == "kitty" and (rows := self._through_kitty(part, *fitted)):
@@ -156,6 +156,10 @@ class Sixels:
             image = scaled(self._part, columns * width, rows * height, self._gallery.background)
             self._rows = sixel_rows(image, height, self._gallery.registers) if image is not None else []
         return self._rows[number] if number < len(self._rows) else ""
+
+
+def _detail(part: ImagePart | AudioPart) -> str:
+    return " · ".join(filter(None, (part_detail(part), f"{part_cost(part)} tokens", part.note)))
 
 
 def scaled(part: ImagePart, width: int, height: int, background: str) -> Image.Image | None:

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
+from textual.app import SuspendNotSupported
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import TextArea
 
+from gemma_backend.types import AudioPart, BadInput
 from gemma_tui.tui.attaching import Attacher, attached_words, message_parts
+from gemma_tui.tui.attachment_commands import AttachmentCommands
 from gemma_tui.tui.commanding import Commander
 from gemma_tui.tui.completer import Completer
+from gemma_tui.tui.counting import PAUSE_SECONDS, Counter
 from gemma_tui.tui.own_commands import register_all
 from gemma_tui.tui.pictures.gallery import Gallery
 from gemma_tui.tui.terminal_input import AskedApp, write_terminal
+from gemma_tui.tui.transcript.view import Transcript
 from gemma_tui.tui.widgets.chips import ChipBar
 from gemma_tui.tui.widgets.completions import Completions
 from gemma_tui.tui.widgets.composer import Composer
 from gemma_tui.tui.widgets.notice import Notice
 
 if TYPE_CHECKING:
+    from gemma_backend.session.session import Session
     from gemma_tui.tui.conversation import Conversation
-    from gemma_tui.tui.transcript.view import Transcript
+
+HINT = "Enter sends · Ctrl+J new line"
+
+
+def prompt_names() -> list[tuple[str, str]]:
+    """The library's prompts with their titles."""
+    from gemma_backend.config.prompts import list_prompts
+
+    return [(prompt.name, prompt.title) for prompt in list_prompts()]
 
 
 class ComposingScreen(Screen[None]):
@@ -31,6 +48,11 @@ class ComposingScreen(Screen[None]):
     conversation: Conversation
     transcript: Transcript
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f9", "files", "Choose pictures and clips to attach"),
+        Binding("f8", "record", "Record a clip from the microphone"),
+    ]
+
     def __init__(self, *, pictures: str = "auto") -> None:
         super().__init__()
         self.chips = ChipBar(id="chips")
@@ -38,7 +60,12 @@ class ComposingScreen(Screen[None]):
         self.composer = Composer(id="composer", completions=self.completions)
         self.notice = Notice(id="notice")
         self.commander = Commander(self.refuse)
-        self.attacher = Attacher(self.chips, self.refuse, self.run_worker, lambda: self.background_hex)
+        self.attacher = Attacher(self.chips, self.refuse, self.tell, self.run_worker, lambda: self.background_hex)
+        self.attachments = AttachmentCommands(self)
+        self.attachments.register()
+        self.counter = Counter(lambda: self.conversation.session)
+        self.microphone = ""
+        self._count_timer: Timer | None = None
         self.gallery = Gallery(
             lambda: self.asked.terminal,
             lambda sequences: write_terminal(self.asked, sequences),
@@ -46,7 +73,7 @@ class ComposingScreen(Screen[None]):
             true_colour=lambda: self.app.console.color_system == "truecolor" and not self.app.no_color,
             wanted=pictures,
         )
-        self.completer = Completer(self.composer, self.completions, self.commander, self.run_worker, list)
+        self.completer = Completer(self.composer, self.completions, self.commander, self.run_worker, prompt_names)
         register_all(self)
         self._sending = False
 
@@ -68,6 +95,28 @@ class ComposingScreen(Screen[None]):
     def refuse(self, sentence: str) -> None:
         """Something that was dropped or asked for cannot be used."""
         self.notice.say(sentence, "warning", keys="Esc closes this")
+
+    def tell(self, sentence: str) -> None:
+        """Something worth knowing about what was attached."""
+        self.notice.say(sentence, keys="Esc closes this")
+
+    def use_settings(self, session: Session) -> None:
+        """Take up what the person has set, and what was typed in earlier runs where that is kept."""
+        self.attacher.budget = session.settings.media.soft_tokens
+        self.microphone = session.settings.media.microphone
+        if session.talk.kept:
+            self.run_worker(self._recall())
+
+    async def _recall(self) -> None:
+        from gemma_backend.session.typed import remember, typed
+
+        self.composer.recall(await asyncio.to_thread(typed))
+        self.composer.remember = lambda text: self._remember(remember, text)
+
+    def _remember(self, write: Callable[[str], None], text: str) -> None:
+        session = self.conversation.session
+        if session is not None and session.talk.kept:
+            self.run_worker(asyncio.to_thread(write, text))
 
     @on(Composer.Submitted)
     async def submit(self, message: Composer.Submitted) -> None:
@@ -106,6 +155,76 @@ class ComposingScreen(Screen[None]):
     def look(self) -> None:
         """Offer to complete what is being typed."""
         self.completer.look()
+
+    @on(TextArea.Changed, "#composer")
+    @on(ChipBar.Changed)
+    def count_soon(self) -> None:
+        """Have the tokens counted once typing pauses."""
+        if self._count_timer is not None:
+            self._count_timer.stop()
+        self._count_timer = self.set_timer(PAUSE_SECONDS, self._count)
+        if not self.composer.text and not self.chips.chips:
+            self.composer.border_subtitle = HINT
+
+    def _count(self) -> None:
+        self._count_timer = None
+        self.run_worker(self._show_count(), group="count", exclusive=True)
+
+    async def _show_count(self) -> None:
+        text, chips = self.composer.text, self.chips.chips
+        count = await self.counter.count(text, chips) if text or chips else None
+        self.composer.border_subtitle = (
+            HINT if count is None else f"{count:,} {'token' if count == 1 else 'tokens'} · {HINT}"
+        )
+
+    @on(Composer.PasteAsked)
+    def paste_asked(self) -> None:
+        """Look at the desktop's clipboard."""
+        self.attachments.paste()
+
+    @on(Composer.EditorAsked)
+    async def edit_message(self) -> None:
+        """Write the message in an editor of the person's own."""
+        from gemma_tui.tui.editing import edited
+
+        try:
+            text = await edited(self.asked, self.composer.text)
+        except (BadInput, SuspendNotSupported) as error:
+            self.refuse(str(error))
+            return
+        if text is not None:
+            self.composer.rewrite(text)
+        self.composer.focus()
+
+    @on(ChipBar.Opened)
+    def open_chip(self, message: ChipBar.Opened) -> None:
+        """Choose what there is to choose about an attachment."""
+        self.attachments.open(message.chip)
+
+    @on(ChipBar.Played)
+    async def play_chip(self, message: ChipBar.Played) -> None:
+        """Play a clip, or stop it."""
+        if isinstance(message.chip.part, AudioPart):
+            await self.attachments.play(message.chip.part)
+
+    @on(Transcript.AttachmentClicked)
+    async def play_clicked(self, message: Transcript.AttachmentClicked) -> None:
+        """Play a clip of the conversation, or stop it."""
+        if isinstance(message.source, AudioPart):
+            await self.attachments.play(message.source)
+
+    def action_files(self) -> None:
+        """Choose pictures and clips to attach."""
+        self.attachments.files()
+
+    def action_record(self) -> None:
+        """Record a clip from the microphone."""
+        self.attachments.record()
+
+    async def on_unmount(self) -> None:
+        """Be silent, and let the terminal forget the pictures."""
+        self.gallery.forget()
+        await self.attachments.close()
 
     @on(Composer.Completed)
     async def complete_word(self, message: Composer.Completed) -> None:

@@ -14,6 +14,7 @@ from textual.timer import Timer
 
 from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, LogLine
 from gemma_tui.tui.conversation import Conversation
+from gemma_tui.tui.screens.composing import HINT
 from gemma_tui.tui.screens.remembering import RememberingScreen
 from gemma_tui.tui.studio.opening import open_studio
 from gemma_tui.tui.talk_view import TalkView
@@ -97,7 +98,7 @@ class MainScreen(RememberingScreen):
 
     def on_mount(self) -> None:
         self.composer.border_title = "message"
-        self.composer.border_subtitle = "Enter sends · Ctrl+J new line"
+        self.composer.border_subtitle = HINT
         self.composer.focus()
         self._ticker = self.set_interval(TICK_SECONDS, self.tick, pause=True)
         self.changed()
@@ -117,6 +118,7 @@ class MainScreen(RememberingScreen):
         for warning in opened.warnings:
             self.notice.say(warning, "warning", keys="Esc closes this")
         self.conversation.attach(opened.session)
+        self.use_settings(opened.session)
         self.changed()
 
     def take(self, event: EngineEvent) -> None:

@@ -23,7 +23,7 @@ from gemma_tui.tui.transcript.canvas import Canvas
 from gemma_tui.tui.transcript.clip import fence_text, last_code, selected_text
 from gemma_tui.tui.transcript.code import COPY
 from gemma_tui.tui.transcript.document import Document, LoadedTurn, TurnRecord, TurnRole
-from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind
+from gemma_tui.tui.transcript.furniture import ATTACHMENT, Attachment, NoticeKind
 from gemma_tui.tui.transcript.highlight import load, wanted
 from gemma_tui.tui.transcript.inline import parser
 from gemma_tui.tui.transcript.paint import MARGIN, TRACK
@@ -59,6 +59,13 @@ class Transcript(Scroller):
         def __init__(self, turn: int) -> None:
             super().__init__()
             self.turn = turn
+
+    class AttachmentClicked(Message):
+        """A picture or clip was clicked; `source` is what its `Attachment` came with."""
+
+        def __init__(self, source: object) -> None:
+            super().__init__()
+            self.source = source
 
     class CopyRequested(Message):
         """The person asked to copy `text`; `what` says what it is."""
@@ -296,6 +303,8 @@ class Transcript(Scroller):
         meta: dict[str, Any] = event.style.meta
         if href := meta.get("href"):
             self.post_message(self.LinkClicked(str(href)))
+        elif (source := meta.get(ATTACHMENT)) is not None:
+            self.post_message(self.AttachmentClicked(source))
         elif meta.get(COPY) and event.y < len(self._rows):
             row = self._rows[event.y]
             self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "code"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -17,7 +18,7 @@ from textual.widget import Widget
 
 from gemma_backend.text.clean import clean
 from gemma_backend.types import AudioPart, ImagePart, Part, TextPart
-from gemma_tui.tui.widgets.preview import Rows, part_detail, size_words
+from gemma_tui.tui.widgets.preview import Rows, part_cost, part_detail, size_words
 from gemma_tui.tui.widgets.text_cells import fit
 
 CHIP_WIDTH = 34
@@ -27,11 +28,12 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One attachment; `part` is None while its file is being read."""
+    """One attachment; `part` is None while its file is being read, `source` the file that it was read from."""
 
     name: str
     part: Part | None = None
     rows: Rows = ()
+    source: Path | None = None
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property
@@ -46,11 +48,10 @@ class Chip:
 
     @property
     def note(self) -> str:
-        """What was changed on the way, or what kind of thing it is."""
-        if isinstance(self.part, ImagePart | AudioPart) and self.part.note:
-            return self.part.note
-        kinds: dict[type, str] = {ImagePart: "picture", AudioPart: "clip", TextPart: "pasted text"}
-        return kinds.get(type(self.part), "")
+        """What it costs, and what was changed on the way."""
+        if isinstance(self.part, ImagePart | AudioPart):
+            return "; ".join(filter(None, (f"{part_cost(self.part)} tokens", self.part.note)))
+        return "Enter edits it" if self.part is not None else ""
 
 
 class ChipBar(Widget, can_focus=True):
@@ -63,7 +64,9 @@ class ChipBar(Widget, can_focus=True):
         Binding("left", "choose(-1)", "Previous attachment", show=False),
         Binding("right", "choose(1)", "Next attachment", show=False),
         Binding("delete,backspace,x", "remove", "Remove the attachment", show=False),
-        Binding("escape,enter,down", "leave", "Back to the message", show=False),
+        Binding("escape,down", "leave", "Back to the message", show=False),
+        Binding("enter", "open", "Choose the part, the soft tokens, or edit the text", show=False),
+        Binding("space,p", "play", "Play or stop", show=False),
     ]
 
     chips: reactive[tuple[Chip, ...]] = reactive((), init=False)
@@ -74,6 +77,21 @@ class ChipBar(Widget, can_focus=True):
         """A chip was taken away by the person."""
 
         chip: Chip
+
+    @dataclass
+    class Opened(Message):
+        """Enter or a click on a chip: there may be something to choose about it."""
+
+        chip: Chip
+
+    @dataclass
+    class Played(Message):
+        """A clip is to be played, or to stop."""
+
+        chip: Chip
+
+    class Changed(Message):
+        """There are other chips now, or a file was read."""
 
     class Left(Message):
         """The person goes back to the message."""
@@ -96,6 +114,7 @@ class ChipBar(Widget, can_focus=True):
             self._remove(len(self.chips) - 1)
 
     def watch_chips(self) -> None:
+        self.post_message(self.Changed())
         self.set_class(bool(self.chips), "-filled")
         self.chosen = max(0, min(self.chosen, len(self.chips) - 1))
         if not self.chips and self.has_focus:
@@ -113,6 +132,16 @@ class ChipBar(Widget, can_focus=True):
         """Go back to the message."""
         self.post_message(self.Left())
 
+    def action_open(self) -> None:
+        """Ask what there is to choose about the chosen chip."""
+        if self.chips:
+            self.post_message(self.Opened(self.chips[self.chosen]))
+
+    def action_play(self) -> None:
+        """Play the chosen clip, or stop it."""
+        if self.chips:
+            self.post_message(self.Played(self.chips[self.chosen]))
+
     def on_click(self, event: events.Click) -> None:
         first, shown = self._window()
         index, column = divmod(event.x, CHIP_WIDTH + 1)
@@ -120,6 +149,8 @@ class ChipBar(Widget, can_focus=True):
             self.chosen = first + index
             if event.y == 0 and column >= CHIP_WIDTH - 3:
                 self._remove(first + index)
+            elif column <= PREVIEW_WIDTH:
+                self.post_message(self.Opened(self.chips[first + index]))
 
     def _remove(self, index: int) -> None:
         if index < len(self.chips):

@@ -41,6 +41,9 @@ class ChoiceList(ScrollView, can_focus=True):
         Binding("enter,space", "take", "Choose", show=False),
     ]
 
+    gap = True
+    """Whether an empty row stands between two choices."""
+
     items: reactive[tuple[Item, ...]] = reactive((), init=False)
     place: reactive[int] = reactive(0, init=False)
 
@@ -102,7 +105,7 @@ class ChoiceList(ScrollView, can_focus=True):
         room = max(10, width - 2)
         rows: list[tuple[int, str, str]] = []
         for index, item in enumerate(self.items):
-            if rows:
+            if rows and self.gap:
                 rows.append((-1, "line", ""))
             title = clean(item.title, keep_newlines=False) + (f"  · {item.mark}" if item.mark else "")
             rows.append((index, "title", fit(title, room)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,12 @@ class Composer(PlainArea):
     class LastChipUnwanted(Message):
         """Backspace was pressed in an empty composer."""
 
+    class PasteAsked(Message):
+        """The desktop's clipboard is to be looked at, where a picture may be."""
+
+    class EditorAsked(Message):
+        """The message is to be written in an editor of the person's own."""
+
     @dataclass
     class Completed(Message):
         """A suggestion was taken (`submit`: with Enter), or `declined`."""
@@ -62,10 +69,23 @@ class Composer(PlainArea):
         self._completions = completions
         self._history: list[str] = []
         self._place = 0
+        self._chord = False
+        self.remember: Callable[[str], None] = lambda text: None
         self._draft = ""
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in _OFFER_KEYS and self._completions is not None and self._completions.chosen:
+        chord, self._chord = self._chord, False
+        if event.key == "ctrl+e" and chord:
+            self._take(event)
+            self.post_message(self.EditorAsked())
+        elif event.key == "ctrl+x" and self.selection.is_empty:
+            # With something selected it cuts, as in the base class.
+            self._take(event)
+            self._chord = True
+        elif event.key == "ctrl+v":
+            self._take(event)
+            self.post_message(self.PasteAsked())
+        elif event.key in _OFFER_KEYS and self._completions is not None and self._completions.chosen:
             self._take(event)
             self._choose(event.key, self._completions)
         elif event.key == "enter":
@@ -98,19 +118,36 @@ class Composer(PlainArea):
         from gemma_backend.media.paste import paths_in
 
         text = terminal_newlines(event.text)
+        if not text:
+            # What some terminals send where a picture is on the clipboard.
+            self.post_message(self.PasteAsked())
+            return
         paths = paths_in(text)
         if paths:
             self.post_message(self.FilesDropped(paths, text))
-        elif len(text) > LONG_PASTE_CHARACTERS or text.count("\n") > LONG_PASTE_LINES:
-            self.post_message(self.LongPaste(text))
         else:
+            self.paste_text(text)
+
+    def paste_text(self, text: str) -> None:
+        """Insert a text, or hand it over where it is too long to look at here."""
+        if len(text) > LONG_PASTE_CHARACTERS or text.count("\n") > LONG_PASTE_LINES:
+            self.post_message(self.LongPaste(text))
+        elif text:
             self.type_in(text)
+
+    def recall(self, texts: Sequence[str]) -> None:
+        """Put what was typed in earlier runs before what was typed in this one."""
+        at_end = self._place == len(self._history)
+        self._history = [*texts, *self._history][-HISTORY_KEPT:]
+        if at_end:
+            self._place = len(self._history)
 
     def taken(self) -> None:
         """What was written is on its way: remember it for the up key and start with an empty composer."""
         text = self.text
         if text.strip() and (not self._history or self._history[-1] != text):
             self._history = [*self._history, text][-HISTORY_KEPT:]
+            self.remember(text)
         self._place = len(self._history)
         self._draft = ""
         self.load_text("")
@@ -119,7 +156,12 @@ class Composer(PlainArea):
         if self._place == len(self._history):
             self._draft = self.text
         self._place = place
-        self.put(self._history[place] if place < len(self._history) else self._draft)
+        self.rewrite(self._history[place] if place < len(self._history) else self._draft)
+
+    def rewrite(self, text: str) -> None:
+        """Replace the whole text in one step that can be undone."""
+        self.replace(text, (0, 0), self.document.end)
+        self.move_cursor(self.document.end)
 
     @staticmethod
     def _take(event: events.Key) -> None:

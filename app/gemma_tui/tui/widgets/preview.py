@@ -63,6 +63,17 @@ def part_detail(part: ImagePart | AudioPart) -> str:
     return f"{clock(part.seconds)} · {size_words(len(part.data))}"
 
 
+def part_cost(part: ImagePart | AudioPart) -> int:
+    """The tokens that it takes of the context, as vLLM counts them for Gemma 4."""
+    if isinstance(part, ImagePart):
+        from gemma_backend.media.picture import SOFT_TOKENS, tokens
+
+        return tokens(part.width, part.height, part.soft_tokens or SOFT_TOKENS)
+    from gemma_backend.media.clip import soft_tokens
+
+    return soft_tokens(part.seconds)
+
+
 def clock(seconds: float) -> str:
     """A length of time as a person says it: `8.2 s`, `3:05`."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
