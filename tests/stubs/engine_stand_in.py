@@ -62,8 +62,19 @@ class Health(http.server.BaseHTTPRequestHandler):
         return ""
 
 
-class UnixServer(socketserver.ThreadingUnixStreamServer):
+class Quiet:
+    """Says nothing of a client that went away before its answer, as vLLM's server does."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+class UnixServer(Quiet, socketserver.ThreadingUnixStreamServer):
     pass
+
+
+class TcpServer(Quiet, socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
 
 
 def main() -> int:
@@ -91,10 +102,7 @@ def main() -> int:
     if "--uds" in words:
         server = UnixServer(words[words.index("--uds") + 1], Health)
     else:
-        socketserver.TCPServer.allow_reuse_address = True
-        server = socketserver.ThreadingTCPServer(
-            (words[words.index("--host") + 1], int(words[words.index("--port") + 1])), Health
-        )
+        server = TcpServer((words[words.index("--host") + 1], int(words[words.index("--port") + 1])), Health)
         server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(lines[ready], flush=True)
