@@ -79,9 +79,9 @@ def stacked(shares: Sequence[float], columns: int) -> list[int]:
     """Return how many cells each share of one whole gets, `columns` together; none above zero gets nothing."""
     wanted = [max(0.0, share) * columns for share in shares]
     cells = [max(1, round(want)) if want > 0 else 0 for want in wanted]
-    while sum(cells) > columns:
-        widest = max(range(len(cells)), key=lambda index: cells[index] - wanted[index])
-        cells[widest] -= 1
+    while sum(cells) > columns and any(count > 1 for count in cells):
+        able = (index for index in range(len(cells)) if cells[index] > 1)
+        cells[max(able, key=lambda index: cells[index] - wanted[index])] -= 1
     if cells and sum(cells) < columns:
         cells[-1] += columns - sum(cells)
     return cells

@@ -15,7 +15,7 @@ from gemma_backend.metrics.facts import Facts, MemoryParts
 from gemma_backend.metrics.history import History
 from gemma_backend.metrics.limit import TokenBytes
 from gemma_backend.types import EngineState, GpuMemory, HostMemory, OwnRow, Phase, Quantiles, Replica, Sample
-from gemma_tui.chart import area, bar, ceiling, columns_of
+from gemma_tui.chart import area, bar, ceiling, columns_of, stacked
 from gemma_tui.tui.themes import DARK, LIGHT
 from gemma_tui.tui.widgets import dashboard_words as words
 from gemma_tui.tui.widgets.dashboard import Dashboard
@@ -285,6 +285,19 @@ def test_a_scale_ends_at_a_round_number_not_below(value: float) -> None:
     assert value <= top * (1 + 1e-9)
     assert top <= value * 1.5 * (1 + 1e-6)
     assert f"{top:.1e}"[:3] in ("1.0", "1.5", "2.0", "3.0", "4.0", "5.0", "6.0", "8.0")
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=4), st.integers(4, 80))
+def test_a_stacked_bar_fills_its_room_and_leaves_no_part_out(sizes: list[float], columns: int) -> None:
+    whole = sum(sizes)
+    cells = stacked([size / whole for size in sizes], columns)
+    assert sum(cells) == columns
+    assert min(cells) >= 1
+    assert all(abs(count - size / whole * columns) <= 4 for count, size in zip(cells, sizes, strict=True))
+
+
+def test_the_smallest_part_is_seen() -> None:
+    assert stacked([0.007, 0.383, 0.61], 57) == [1, 22, 34]
 
 
 @given(st.floats(0, 1), st.integers(1, 40))
