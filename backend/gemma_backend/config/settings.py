@@ -60,6 +60,17 @@ class UiSettings(Section):
     """How pictures are drawn: kitty's protocol, sixel, half blocks, not at all; `auto` asks the terminal."""
 
 
+class EngineSettings(Section):
+    """What becomes of an engine when nobody uses it."""
+
+    on_quit: Literal["ask", "keep", "stop"] = "ask"
+    """Whether an engine that the screen started stays when it is left; `ask` asks, and writes the answer here."""
+    idle_minutes: float = Field(default=30.0, ge=0)
+    """Minutes without use after which an engine that stays is stopped; 0 for never."""
+    sleep_minutes: float = Field(default=5.0, ge=0)
+    """Minutes without use after which one on a GPU gives its memory back (vLLM's sleep mode); 0 for never."""
+
+
 class HistorySettings(Section):
     """What is kept of conversations."""
 
@@ -98,6 +109,7 @@ class Settings(Section):
     ui: UiSettings = UiSettings()
     media: MediaSettings = MediaSettings()
     history: HistorySettings = HistorySettings()
+    engine: EngineSettings = EngineSettings()
     profiles: dict[str, dict[str, Any]] = {}
     """The person's own profiles, one table each."""
 
