@@ -82,7 +82,7 @@ async def make(wanted: Wanted, out: Path) -> None:
         await until(pilot, lambda: not main.conversation.answering)
         await pilot.pause(0.5)
         save(app, out / "completion.svg")
-        await pilot.press("ctrl+q")
+        await app.quit_now()
         await until(pilot, lambda: app._exit)
 
 

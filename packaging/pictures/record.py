@@ -115,6 +115,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         env = dict(os.environ) | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        env["GEMMA_TUI_ENGINE_ON_QUIT"] = "stop"
         for kind in ("STATE", "CACHE", "CONFIG", "LOG"):
             env[f"GEMMA_TUI_{kind}_DIR"] = f"{home}/{kind}"
         words = ["-m", "gemma_tui", *(["--url", args.url] if args.url else ["--profile", "pocket"])]

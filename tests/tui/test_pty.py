@@ -152,6 +152,8 @@ def test_type_drop_and_quit(terminal: Terminal, tmp_path: Path) -> None:
     engine = family(terminal.child.pid)
     assert len(engine) >= 3, "keeper, API server and EngineCore"
     terminal.child.send("\x11")
+    terminal.until(lambda text: "What becomes of the engine?" in text, ANSWER_SECONDS)
+    terminal.child.send("s")
     terminal.drain(STOP_SECONDS)
     terminal.child.wait()
     assert terminal.child.exitstatus == 0

@@ -33,6 +33,7 @@ from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Opened, Opening, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.log import LogScreen
 from gemma_tui.tui.screens.models import ModelScreen
+from gemma_tui.tui.screens.quit import QuitScreen
 from gemma_tui.tui.screens.setup import SetUpScreen
 from stubs.openai_server import OpenAIServer, Reply
 from tui.pilots import idle, ready, screen_text, until
@@ -172,6 +173,15 @@ def test_start_under_a_queued_message(snap_compare: Compare, size: tuple[int, in
         await pilot.pause()
 
     assert snap_compare(starting(lambda: time[0]), terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_quit(snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await pilot.app.push_screen(QuitScreen(30.0))
+        await pilot.pause()
+
+    assert snap_compare(starting(), terminal_size=size, run_before=before)
 
 
 LOGS = Path(__file__).parents[1] / "fixtures" / "engine-logs"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
     from gemma_backend.engine.record import Record
+    from gemma_backend.engine.standing import Standing
     from gemma_backend.runtime.found import Runtime
 
 
@@ -17,6 +18,9 @@ def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="P", help="profile to serve (default: by the machine)")
     parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--detach", action="store_true", help="return once it is ready (the only way so far to stay)")
+    parser.add_argument(
+        "--idle-minutes", type=float, metavar="N", help="stop it after so long without use, 0 for never (default: 30)"
+    )
 
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,20 +71,25 @@ def run_start(args: argparse.Namespace) -> int:
 
     if not args.detach:
         raise UsageError("an engine that ends with the command is `gemma-tui serve`; one that stays needs --detach.")
-    return asyncio.run(_start(chosen_profile(args.profile)))
+    if args.idle_minutes is not None and not 0 <= args.idle_minutes < float("inf"):
+        raise UsageError("--idle-minutes needs a number, 0 or more.")
+    return asyncio.run(_start(chosen_profile(args.profile), args.idle_minutes))
 
 
-async def _start(profile: Profile) -> int:
+async def _start(profile: Profile, idle_minutes: float | None) -> int:
     import asyncio
 
     from gemma_backend.checkpoint.locate import locate
+    from gemma_backend.config.settings import load
     from gemma_backend.engine.engine import Engine
     from gemma_backend.session.planning import planner
+    from gemma_backend.session.warm import keep_warm
     from gemma_backend.text.clean import clean
     from gemma_backend.types import EngineError, EngineFailed, EngineReady, PhaseChanged
 
     runtime, checkpoint = found_runtime(profile), locate(profile.checkpoint or "")
-    engine = Engine(profile, runtime, checkpoint, keep=True, fitted=planner(runtime, checkpoint))
+    warm = keep_warm(load().settings.engine, stays=True, idle_minutes=idle_minutes)
+    engine = Engine(profile, runtime, checkpoint, keep=True, fitted=planner(runtime, checkpoint), warm=warm)
     await engine.start()
     try:
         async for event in engine.events():
@@ -90,7 +99,9 @@ async def _start(profile: Profile) -> int:
                 raise EngineError(event.failure.sentence(), event.failure)
             elif isinstance(event, EngineReady):
                 took = "runs already" if event.seconds is None else f"is ready after {event.seconds:.0f} s"
-                print(f"The engine of profile {profile.name} {took}; stop it with `gemma-tui engine stop`.")
+                ends = f"It stops by itself after {warm.stop_after / 60:g} min without use. " if warm.stop_after else ""
+                said = f"The engine of profile {profile.name} {took}. {ends if event.seconds is not None else ''}"
+                print(f"{said}`gemma-tui engine stop` stops it.")
                 return 0
         raise EngineError("The engine was stopped before it was ready.")
     except asyncio.CancelledError:
@@ -103,29 +114,33 @@ def run_status(args: argparse.Namespace) -> int:
     """List the engines that run; what dead ones left is removed first."""
     import json
 
-    from gemma_backend.engine.health import healthy
     from gemma_backend.engine.record import clean_stale, records
+    from gemma_backend.engine.standing import standing
 
     for sentence in clean_stale():
         print(sentence, file=sys.stderr)
-    running = [(record, healthy(record.endpoint)) for record in records() if record.running]
+    running = [(record, standing(record)) for record in records() if record.running]
     if args.json:
-        print(json.dumps([_plain(record, ready) for record, ready in running], indent=2))
+        print(json.dumps([_plain(record, now) for record, now in running], indent=2))
     elif not running:
         print("No engine is running.")
     else:
-        for record, ready in running:
-            print(_line(record, ready))
+        for record, now in running:
+            print(_line(record, now))
     return 0
 
 
-def _plain(record: Record, ready: bool) -> dict[str, object]:
+def _plain(record: Record, now: Standing) -> dict[str, object]:
     return {
         "id": record.id,
         "profile": record.profile,
         "model": record.model,
-        "ready": ready,
+        "state": now.state,
+        "detail": now.detail,
+        "ready": now.state == "ready",
         "stays": record.keep,
+        "programs": now.leases,
+        "stops_in_s": now.stops_in,
         "pid": record.engine[0] if record.engine else None,
         "address": _address(record),
         "vllm_version": record.version,
@@ -134,15 +149,23 @@ def _plain(record: Record, ready: bool) -> dict[str, object]:
     }
 
 
-def _line(record: Record, ready: bool) -> str:
+def _line(record: Record, now: Standing) -> str:
     import time
 
+    from gemma_backend.text.clean import clean
+
     minutes = max(0, int(time.time() - record.since)) // 60
-    return (
-        f"{record.id}  {record.profile}  {'ready' if ready else 'starting'}  {minutes} min  "
-        f"{'stays' if record.keep else 'ends with its program'}  vLLM {record.version}  "
+    state = f"{now.state} ({now.detail})" if now.detail else now.state
+    ends = "ends with its program" if not record.keep else "stays"
+    if record.keep and now.leases:
+        ends = f"stays, used by {now.leases}"
+    elif record.keep and now.stops_in is not None:
+        ends = f"stays, stops in {max(1, round(now.stops_in / 60))} min"
+    text = (
+        f"{record.id}  {record.profile}  {state}  {minutes} min  {ends}  vLLM {record.version}  "
         f"{_address(record)}  {record.log}"
     )
+    return clean(text, keep_newlines=False)
 
 
 def _address(record: Record) -> str:

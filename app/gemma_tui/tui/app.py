@@ -142,7 +142,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         # A closed terminal or a `kill` ends the engine with the app, as quitting does.
         if not self.is_headless and hasattr(signal, "SIGHUP"):
             for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, self.call_later, self.action_quit)
+                asyncio.get_running_loop().add_signal_handler(number, self.call_later, self.quit_now)
         self.wait_for_answers()
         self.call_after_refresh(self.release_keys)
         self.call_after_refresh(self.open)
@@ -203,9 +203,13 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         """Try once more what failed."""
         if self.session is None:
             self.open()
-        else:
+            return
+        try:
             await self.session.start()
-            self.main.changed()
+        except GemmaError as error:
+            self.main.notice.say(str(error), "error", keys="F4 shows the log · Esc closes this")
+        self._state_since = self._now()
+        self.main.changed()
 
     async def _use(self, opened: Opened) -> None:
         opened.session.keep_in(await self.open_history())
@@ -265,10 +269,37 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
     # -- leaving
 
     async def action_quit(self) -> None:
+        """Ask once what becomes of an engine that was started here, then leave."""
+        session = self.session
+        alive = session is not None and session.managed and session.state in ("starting", "ready")
+        if session is None or not alive or session.settings.engine.on_quit != "ask" or self._quitting:
+            await self.quit_now()
+            return
+        from gemma_tui.tui.screens.quit import QuitScreen
+
+        if isinstance(self.screen, QuitScreen):
+            # Whoever asks to leave once more wants nothing but that.
+            self.screen.dismiss("stop")
+        else:
+            self.push_screen(QuitScreen(session.settings.engine.idle_minutes), self._answered)
+
+    async def _answered(self, answer: str | None) -> None:
+        if answer is None or self.session is None:
+            return
+        from gemma_backend.config.remember import remember
+
+        with suppress(GemmaError, OSError):
+            await asyncio.to_thread(remember, "engine", "on_quit", answer)
+        self.session.keep_on_close = answer == "keep"
+        await self.quit_now()
+
+    async def quit_now(self) -> None:
         """Stop the engine that was started here, visibly, then leave."""
         if self._quitting:
             return
         self._quitting = True
+        if self.session is not None and self.session.settings.engine.on_quit == "keep":
+            self.session.keep_on_close = True
         self.main.changed()
         self.leave()
 
@@ -287,7 +318,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
             self.screen.clear_selection()
             return
         if self._now() - self._interrupted_at < QUIT_AGAIN_SECONDS:
-            await self.action_quit()
+            await self.quit_now()
             return
         self._interrupted_at = self._now()
         await self.main.conversation.cancel()

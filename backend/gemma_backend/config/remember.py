@@ -45,7 +45,9 @@ def edited(text: str, section: str, key: str, value: str) -> str | None:
         start = header.end()
         following = re.compile(r"^[ \t]*\[", re.MULTILINE).search(text, start)
         end = following.start() if following else len(text)
-        body, count = re.subn(rf"^[ \t]*{key}[ \t]*=[^\n]*$", lambda _: line, text[start:end], count=1, flags=re.MULTILINE)
+        body, count = re.subn(
+            rf"^[ \t]*{key}[ \t]*=[^\n]*$", lambda _: line, text[start:end], count=1, flags=re.MULTILINE
+        )
         changed = text[:start] + (body if count else f"\n{line}" + text[start:end]) + text[end:]
     wanted: dict[str, Any] = copy.deepcopy(before)
     table = wanted.setdefault(section, {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -15,13 +17,15 @@ from gemma_backend.chat.options import introduce
 from gemma_backend.chat.request import PLAIN
 from gemma_backend.chat.stream import Patience
 from gemma_backend.config.settings import ChatSettings, Settings
-from gemma_backend.endpoint.address import find_key, parse_url
+from gemma_backend.endpoint.address import find_key, parse_url, place
 from gemma_backend.endpoint.probe import Offer, choose_model, offers
 from gemma_backend.endpoint.recent import remember
 from gemma_backend.session.asking import Asking
 from gemma_backend.session.continuing import Continuation
 from gemma_backend.session.feed import Feed
 from gemma_backend.session.reply import Reply
+from gemma_backend.session.restarts import MOST, Restarts
+from gemma_backend.session.watchdog import gone
 from gemma_backend.types import (
     Endpoint,
     EndpointError,
@@ -37,6 +41,7 @@ from gemma_backend.types import (
     GemmaError,
     Options,
     Part,
+    Phase,
     PhaseChanged,
     Sampling,
     StreamEvent,
@@ -55,7 +60,7 @@ class Session(Asking):
     """One conversation and the engine or endpoint behind it; everything runs in the loop that `start()` was called in.
 
     `state` is that of the engine, and for an endpoint "starting" until it was reached, then "ready" or "failed".
-    `managed` is true where this session started the engine and will stop it.
+    `managed` is true where this session started the engine and will stop it, unless `keep_on_close` is set.
     """
 
     def __init__(
@@ -69,6 +74,8 @@ class Session(Asking):
         self.model = model or ""
         self.failure: Failure | None = None
         self.managed = False
+        self.keep_on_close = False
+        self._restarts = Restarts()
         self.offer: Offer | None = None
         # Whether the engine was started with our transcript template, which has a raw form.
         self._raw_form = False
@@ -113,12 +120,25 @@ class Session(Asking):
         return self._feed.read()
 
     async def start(self) -> None:
-        """Begin to bring up what is needed, in the background; after a failure this tries again."""
+        """Begin to bring up what is needed, in the background; after a failure this tries again.
+
+        Raises EngineError where our engine was started again too often: three times in ten minutes.
+        """
         if self._task is not None and self.state != "failed":
             return
+        delay = 0.0
+        if self._engine is not None:
+            allowed = self._restarts.ask(time.monotonic())
+            if allowed is None:
+                minutes = math.ceil(self._restarts.wait(time.monotonic()) / 60)
+                raise EngineError(
+                    f"The engine failed again after {MOST} restarts in ten minutes: see to the cause, which its log "
+                    f"(F4) shows; in {minutes} min it can be started again."
+                )
+            delay = allowed
         self._settled.clear()
         self.state, self.failure, self._error = "starting", None, None
-        self._task = asyncio.create_task(self._bring_up())
+        self._task = asyncio.create_task(self._bring_up(delay))
 
     async def wait_ready(self) -> None:
         """Return once prompts are answered, after `start()`; raises the GemmaError that says why they are not."""
@@ -166,7 +186,7 @@ class Session(Asking):
             await self.far.close()
         if self._engine is not None:
             self._publish(EngineStopping())
-            await self._engine.stop()
+            await self._engine.stop(keep=True if self.keep_on_close else None)
         if self.state != "failed":
             self._publish(EngineStopped())
         if self._error is None:
@@ -174,8 +194,11 @@ class Session(Asking):
         self._settled.set()
         self._feed.close()
 
-    async def _bring_up(self) -> None:
+    async def _bring_up(self, delay: float) -> None:
         try:
+            if delay:
+                self._publish(PhaseChanged(Phase("waiting", 0.0, None, f"{delay:.0f} s before the next try")))
+                await asyncio.sleep(delay)
             if self._remote is not None:
                 await self._reach(self._remote)
             else:
@@ -208,12 +231,15 @@ class Session(Asking):
         self._publish(EngineReady(self.endpoint, self.model))
         self._settled.set()
         await warm_import()
+        await gone(self.endpoint)
+        raise EndpointError(f"{place(self.endpoint)} does not answer any more: look whether the server runs.")
 
     async def _run_engine(self) -> None:
         from gemma_backend.checkpoint.locate import has_chat_template, locate
         from gemma_backend.engine.engine import Engine
         from gemma_backend.runtime.find import find
         from gemma_backend.session.planning import planner
+        from gemma_backend.session.warm import keep_warm
 
         profile = self.profile
         assert profile is not None
@@ -223,7 +249,8 @@ class Session(Asking):
         checkpoint = await asyncio.to_thread(locate, profile.checkpoint or "")
         if self._engine is not None:
             await self._engine.stop()
-        engine = self._engine = Engine(profile, runtime, checkpoint, fitted=planner(runtime, checkpoint))
+        warm = await asyncio.to_thread(keep_warm, self.settings.engine, stays=self.settings.engine.on_quit == "keep")
+        engine = self._engine = Engine(profile, runtime, checkpoint, fitted=planner(runtime, checkpoint), warm=warm)
         self._raw_form = not await asyncio.to_thread(has_chat_template, checkpoint)
         await engine.start()
         self.managed = not engine.reused

@@ -37,12 +37,17 @@ def test_only_the_key_changes(text: str) -> None:
         assert (comment in text) == (comment in changed)
 
 
-@pytest.mark.parametrize("text", ["engine.on_quit = 'ask'\n", "engine = { idle_minutes = 3 }\n", "x = [", "engine = 3\n"])
+@pytest.mark.parametrize(
+    "text", ["engine.on_quit = 'ask'\n", "engine = { idle_minutes = 3 }\n", "x = [", "engine = 3\n"]
+)
 def test_what_cannot_be_changed_safely_is_not(text: str) -> None:
     assert edited(text, "engine", "on_quit", "keep") is None
 
 
-@given(st.text(max_size=80) | st.lists(st.sampled_from(["[engine]", "on_quit = 'x'", "'''", "a = 1", "#", "[ui]"])).map("\n".join))
+@given(
+    st.text(max_size=80)
+    | st.lists(st.sampled_from(["[engine]", "on_quit = 'x'", "'''", "a = 1", "#", "[ui]"])).map("\n".join)
+)
 def test_nothing_else_is_ever_lost(text: str) -> None:
     changed = edited(text, "engine", "on_quit", "stop")
     if changed is not None:
@@ -61,5 +66,5 @@ def test_it_is_a_setting_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     remember("engine", "on_quit", "stop")
     assert load().settings.engine.on_quit == "stop"
     (tmp_path / "config" / "config.toml").write_text("engine.on_quit = 'ask'\n")
-    with pytest.raises(UsageError, match="by hand|write on_quit"):
+    with pytest.raises(UsageError, match=r"by hand|write on_quit"):
         remember("engine", "on_quit", "keep")

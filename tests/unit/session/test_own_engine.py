@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 from gemma_backend.config.profiles import Profile
 from gemma_backend.config.settings import Settings
+from gemma_backend.endpoint.address import parse_url
 from gemma_backend.engine import record as records
+from gemma_backend.session import restarts, watchdog
 from gemma_backend.session.session import Session
 from gemma_backend.types import (
     Delta,
@@ -28,6 +32,7 @@ from gemma_backend.types import (
     TextPart,
 )
 from stubs.answering_engine import environment
+from stubs.openai_server import OpenAIServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="engines run on Linux")
 
@@ -151,3 +156,75 @@ async def test_what_is_missing_is_told(profile: Profile, tmp_path: Path) -> None
         assert hint in last.message
         assert session.state == "failed"
         await session.close()
+
+
+async def test_it_is_started_again_three_times_and_then_no_more(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "DELAYS", (0.0, 0.1, 0.2))
+    session = Session.for_profile(profile, Settings())
+    await session.start()
+    for _ in range(3):
+        _, last = await text_of(session, "die")
+        assert isinstance(last, Failed)
+        await session.start()
+    _, last = await text_of(session, "die")
+    assert isinstance(last, Failed)
+    with pytest.raises(EngineError, match="3 restarts in ten minutes"):
+        await session.start()
+    assert session.state == "failed"
+    # Whoever asks is told why, and does not wait.
+    _, last = await text_of(session, "hello")
+    assert isinstance(last, Failed)
+    await session.close()
+    assert records.records() == []
+
+
+async def test_an_engine_that_dies_while_nothing_is_asked_is_told_at_once(profile: Profile) -> None:
+    session = Session.for_profile(profile, Settings())
+    await session.start()
+    await session.wait_ready()
+    assert session.pid is not None
+    os.kill(session.pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        async for event in session.watch():
+            if isinstance(event, EngineFailed):
+                break
+    assert session.state == "failed"
+    await session.close()
+
+
+async def test_it_stays_when_that_was_asked_for(profile: Profile) -> None:
+    session = Session.for_profile(profile, Settings())
+    await session.start()
+    await session.wait_ready()
+    pid = session.pid
+    session.keep_on_close = True
+    await session.close()
+    [record] = records.records()
+    assert record.running and record.keep
+    again = Session.for_profile(profile, Settings())
+    await again.start()
+    await again.wait_ready()
+    assert again.pid == pid and not again.managed
+    await again.close()
+    assert record.running
+    assert await asyncio.to_thread(records.stop, record) == []
+
+
+async def test_a_server_elsewhere_that_goes_while_nothing_is_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "LOOK_SECONDS", 0.1)
+    async with OpenAIServer() as server:
+        session = Session.for_endpoint(parse_url(server.url), None, Settings())
+        await session.start()
+        await session.wait_ready()
+        await asyncio.sleep(0.5)
+        assert session.state == "ready"
+    async with asyncio.timeout(20):
+        async for event in session.watch():
+            if isinstance(event, EngineFailed):
+                assert "does not answer any more" in event.failure.cause
+                break
+    _, last = await text_of(session, "hello")
+    assert isinstance(last, Failed)
+    await session.close()
