@@ -125,7 +125,7 @@ def test_an_editor_gets_a_file_that_explains_itself(
     monkeypatch.setenv("VISUAL", "true")
     assert main(["config", "edit"]) == 0
     text = config.read_text()
-    assert tomllib.loads(text) == {"chat": {}, "completion": {}, "ui": {}, "media": {}, "history": {}}
+    assert tomllib.loads(text) == {"chat": {}, "completion": {}, "ui": {}, "media": {}, "history": {}, "engine": {}}
     for key in settings.known_keys():
         assert key == "format_version" or f"\n# {key.rpartition('.')[2]} = " in text
     editor = tmp_path / "editor"
