@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("gemma_tui.cli.model", "fetch a checkpoint, or verify a quantised one against its source"),
     "config": ("gemma_tui.cli.config", "show settings and where each value came from"),
     "top": ("gemma_tui.cli.top", "watch the figures of running servers"),
+    "eval": ("gemma_tui.cli.eval", "measure whether a served model still speaks, alone or against another"),
     "tune": ("gemma_tui.cli.tune", "search for faster or smaller settings for this machine"),
     "bench": ("gemma_tui.cli.bench", "measure speed and latency under load, and compare results"),
     "doctor": ("gemma_tui.cli.doctor", "check this machine and say what is missing"),
