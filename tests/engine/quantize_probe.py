@@ -66,8 +66,35 @@ def searches() -> dict[str, float]:
     return found
 
 
+def gemma3(target: Path, words: Path) -> None:
+    """The layers of Gemma 3 1B (one full to five sliding, one KV head of width 256) at a fourth of its width."""
+    import torch
+    from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(words)
+    config = Gemma3TextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=256,
+        sliding_window=512,
+        max_position_embeddings=4096,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
 def main() -> None:
-    if sys.argv[1] == "export":
+    if sys.argv[1] == "gemma3":
+        gemma3(Path(sys.argv[2]), Path(sys.argv[3]))
+    elif sys.argv[1] == "export":
         export(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
         print(json.dumps(searches()))

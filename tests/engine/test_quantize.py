@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,16 +14,16 @@ import numpy as np
 import pytest
 
 from gemma_assets import path as asset
-from gemma_backend.chat.stream import stream_completion
 from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
 from gemma_backend.checkpoint.verify import verify
 from gemma_backend.config.profiles import load_profile
 from gemma_backend.engine.engine import Engine
 from gemma_backend.quantize.tools import find_tools
 from gemma_backend.runtime.found import Runtime
-from gemma_backend.types import Finished, Sampling
+from gemma_backend.types import Endpoint
 from gemma_tui.cli.main import main
 from pocket.build import NAME, random_weights
+from stubs.pocket_bf16 import unpacked
 from stubs.real_engine import cpu_runtime
 
 pytestmark = pytest.mark.engine
@@ -166,14 +167,54 @@ def test_the_bundled_checkpoint_was_made_by_this_command(made: Made) -> None:
     assert read_checkpoint(asset("pocket")).quantization == "W4A16_NVFP4"
 
 
-async def test_w4a4_is_served_on_a_cpu(made: Made, engine_homes: Path) -> None:
-    profile = load_profile("pocket")
-    engine = Engine(profile, cpu_runtime(), made.activations_too)
+async def test_w4a4_says_what_its_source_says(
+    made: Made, real_endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pocket checkpoint in BF16, quantised with activations, verified, served, and compared with its source.
+
+    The bundled checkpoint that the run's engine serves holds the very numbers of that BF16 source.
+    """
+    source, target = unpacked(tmp_path / "source"), tmp_path / "made"
+    words = ["quantize", str(source), str(target), "--format", "nvfp4", "--samples", "16"]
+    assert await asyncio.to_thread(main, [*words, "--python", str(made.tools.python)]) == 0
+    report = verify(read_checkpoint(target), read_checkpoint(source))
+    assert report.ok, report.problems
+    assert report.clipped == 0
+    engine = Engine(load_profile("pocket"), cpu_runtime(), target)
     await engine.start()
     try:
         endpoint = await engine.wait_ready()
-        stream = stream_completion(endpoint, profile.served_name, "The ferry leaves", Sampling(max_tokens=8))
-        events = [event async for event in stream]
+        capsys.readouterr()
+        words = ["eval", "--url", f"unix:{endpoint.socket}", "--against", f"unix:{real_endpoint.socket}"]
+        assert await asyncio.to_thread(main, [*words, "--limit", "4", "--json"]) == 0
     finally:
         await engine.stop()
-    assert isinstance(events[-1], Finished), events[-1]
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows["perplexity"]["both"]["value"] == pytest.approx(1, abs=0.05)
+    assert rows["greedy agreement"]["both"]["value"] > 0.9
+    # Rounded activations must show: a divergence of nothing would mean that they were left alone.
+    assert 1e-5 < rows["KL divergence, nats a token"]["both"]["value"] < 0.05
+    for kind in ("questions", "pictures", "clips"):
+        assert rows[f"{kind}, exact answer"]["ours"]["value"] >= 0.75, kind
+
+
+def test_a_gemma_3_text_model_goes_the_whole_way(
+    made: Made, engine_homes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "gemma3", tmp_path / "made"
+    probe(made.tools, "gemma3", str(source), str(made.source))
+    assert main(["quantize", str(source), str(target), "--python", str(made.tools.python)]) == 0
+    assert main(["model", "verify", str(target), "--against", str(source)]) == 0
+    monkeypatch.setenv("GEMMA_TUI_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "profiles").mkdir()
+    for name, folder in (("before", source), ("after", target)):
+        (tmp_path / "profiles" / f"{name}.toml").write_text(
+            f'checkpoint = "{folder}"\nruntime = "{cpu_runtime().name}"\n'
+            '[flags]\ndtype = "bfloat16"\nmax-model-len = 2048\nmax-num-seqs = 4\nenforce-eager = true\n'
+        )
+    capsys.readouterr()
+    words = ["eval", "--profile", "after", "--against", "before", "--only", "text", "--limit", "2", "--json"]
+    assert main(words) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert rows["perplexity"]["both"]["count"] > 50
+    assert 0 < rows["KL divergence, nats a token"]["both"]["value"] < 0.5

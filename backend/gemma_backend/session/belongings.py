@@ -16,7 +16,7 @@ from gemma_backend.types import GemmaError
 # Names in each folder that are ours. A folder that a variable names may hold other things too, so nothing else in it is
 # ever touched.
 RUNTIMES = ("runtimes", "program")
-CACHES = ("engine", "flags", "images", "checkpoints", "media", "downloads")
+CACHES = ("engine", "flags", "images", "checkpoints", "media", "downloads", "calibration")
 RECORDS = ("engines", "plugin", "endpoints.json", "serve.key", "starts", "log", "input", "tune", "bandwidth.json")
 LOGS = ("engine", "bugs.log", "install-*.log", "quantize.log")
 CONVERSATIONS = ("history", "typed.jsonl")
