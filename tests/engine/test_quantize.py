@@ -167,7 +167,7 @@ def test_the_bundled_checkpoint_was_made_by_this_command(made: Made) -> None:
     assert read_checkpoint(asset("pocket")).quantization == "W4A16_NVFP4"
 
 
-async def test_w4a4_says_what_its_source_says(
+def test_w4a4_says_what_its_source_says(
     made: Made, real_endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The pocket checkpoint in BF16, quantised with activations, verified, served, and compared with its source.
@@ -176,19 +176,12 @@ async def test_w4a4_says_what_its_source_says(
     """
     source, target = unpacked(tmp_path / "source"), tmp_path / "made"
     words = ["quantize", str(source), str(target), "--format", "nvfp4", "--samples", "16"]
-    assert await asyncio.to_thread(main, [*words, "--python", str(made.tools.python)]) == 0
+    assert main([*words, "--python", str(made.tools.python)]) == 0
     report = verify(read_checkpoint(target), read_checkpoint(source))
     assert report.ok, report.problems
     assert report.clipped == 0
-    engine = Engine(load_profile("pocket"), cpu_runtime(), target)
-    await engine.start()
-    try:
-        endpoint = await engine.wait_ready()
-        capsys.readouterr()
-        words = ["eval", "--url", f"unix:{endpoint.socket}", "--against", f"unix:{real_endpoint.socket}"]
-        assert await asyncio.to_thread(main, [*words, "--limit", "4", "--json"]) == 0
-    finally:
-        await engine.stop()
+    capsys.readouterr()
+    assert asyncio.run(_compared(target, f"unix:{real_endpoint.socket}")) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
     assert rows["perplexity"]["both"]["value"] == pytest.approx(1, abs=0.05)
     assert rows["greedy agreement"]["both"]["value"] > 0.9
@@ -196,6 +189,18 @@ async def test_w4a4_says_what_its_source_says(
     assert 1e-5 < rows["KL divergence, nats a token"]["both"]["value"] < 0.05
     for kind in ("questions", "pictures", "clips"):
         assert rows[f"{kind}, exact answer"]["ours"]["value"] >= 0.75, kind
+
+
+async def _compared(checkpoint: Path, against: str) -> int:
+    """What `eval` ends with for a checkpoint that is served meanwhile."""
+    engine = Engine(load_profile("pocket"), cpu_runtime(), checkpoint)
+    await engine.start()
+    try:
+        endpoint = await engine.wait_ready()
+        words = ["eval", "--url", f"unix:{endpoint.socket}", "--against", against, "--limit", "4", "--json"]
+        return await asyncio.to_thread(main, words)
+    finally:
+        await engine.stop()
 
 
 def test_a_gemma_3_text_model_goes_the_whole_way(
