@@ -62,7 +62,7 @@ dist: $(DEV_STAMP)  ## Build wheel, sdist, Debian package, manual pages and comp
 
 site: $(DEV_STAMP)  ## Build the documentation site into build/site
 	$(BIN)/python packaging/site_pages/generate.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict -f packaging/site_pages/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f packaging/site_pages/mkdocs.yml
 
 test-dist: $(DEV_STAMP)  ## Build and install all that `make dist` gives, and run it; as root also the Debian package
 	$(PYTEST) tests/dist
