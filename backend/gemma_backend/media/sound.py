@@ -30,6 +30,7 @@ MAX_WHOLE_SECONDS = 24 * 3600.0
 _MAX_RATE = 768_000
 _MAX_CHANNELS = 64
 _BLOCK_SECONDS = 5
+_FFMPEG_BLOCK_SECONDS = 120.0
 _THREADS = 4
 _PARALLEL_SECONDS = 4
 # Formats whose decoding takes longer than finding a place in them.
@@ -81,11 +82,13 @@ class SoundFile:
     def blocks(self, seconds: float) -> Iterator[Samples]:
         """Yield the whole of it, channels mixed, `seconds` at a time."""
         if self._kind.demuxer:
-            for start in range(0, int(self.seconds or seconds) + 1, int(seconds)):
-                block = self._through_ffmpeg(start, seconds) if start else self.mono(0.0, seconds)[0]
+            # Starting ffmpeg takes longer than decoding a minute.
+            seconds, start = max(seconds, _FFMPEG_BLOCK_SECONDS), 0.0
+            while len(block := self._through_ffmpeg(start, seconds)):
                 yield block
-                if len(block) < seconds * RATE:
+                if len(block) < (seconds - 0.1) * RATE:
                     return
+                start += seconds
             return
         with self._open() as file:
             while len(block := _mixed(file.read(int(seconds * self.rate), dtype="float32", always_2d=True))):
@@ -97,7 +100,8 @@ class SoundFile:
         except ffmpeg.FfmpegError as error:
             if error.silent:
                 raise BadInput(f"{self._shown} holds no sound: choose another file.") from None
-            if start and self.seconds is None:
+            if start:
+                # There is nothing behind the end.
                 import numpy as np
 
                 return np.zeros(0, np.float32)
