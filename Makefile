@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # The extra NVIDIA device nodes exist only where the driver is loaded.
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
-.PHONY: help run setup runtimes check lint unit test test-dist gpu
+.PHONY: help run setup runtimes check lint unit test test-desktop test-dist gpu
 .PHONY: format lock bench torture pictures dist site clean
 
 help:  ## Say what there is to make
@@ -66,6 +66,9 @@ site: $(DEV_STAMP)  ## Build the documentation site into build/site
 
 test-dist: $(DEV_STAMP)  ## Build and install all that `make dist` gives, and run it; as root also the Debian package
 	$(PYTEST) tests/dist
+
+test-desktop: $(DEV_STAMP)  ## Clipboards, sound and ffmpeg on a desktop without hardware (packaging/requirements/desktop.txt)
+	$(PYTEST) tests/desktop
 
 test: check runtimes  ## Everything that CI checks
 	$(PYTEST) tests/tui tests/engine tests/faults
