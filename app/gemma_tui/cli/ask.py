@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from gemma_tui.cli.ask_history import add_history_arguments, check_history_arguments, converse
 from gemma_tui.cli.ask_reply import add_reply_arguments, reply_options
+from gemma_tui.cli.asked_session import session_for
 
 if TYPE_CHECKING:
-    from gemma_backend.config.profiles import Profile
-    from gemma_backend.config.settings import Settings
     from gemma_backend.session.session import Session
     from gemma_backend.types import Options, Part, Sampling
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     parts = _media(args)
     sampling = Sampling(max_tokens=args.max_tokens, temperature=args.temperature, seed=args.seed, stop=tuple(args.stop))
     # Questions and installations come before the loop, in which the first Ctrl-C would not reach them.
-    session = _session(
+    session = session_for(
         args, load({"profile": args.profile, "history.keep": False if args.no_history else None}).settings
     )
     return asyncio.run(_ask(session, args, prompt, parts, sampling, options))
@@ -154,40 +153,6 @@ async def _ask(
         if history is not None:
             await asyncio.to_thread(history.close)
     return 0
-
-
-def _session(args: argparse.Namespace, settings: Settings) -> Session:
-    from gemma_backend.endpoint.address import find_key, key_warning, parse_url
-    from gemma_backend.session.choose import chosen_profile
-    from gemma_backend.session.session import Session
-    from gemma_backend.types import UsageError
-
-    if args.url is not None:
-        endpoint = parse_url(
-            args.url, api_key=find_key(args.api_key_file), ca_file=args.ca_file, insecure=args.insecure
-        )
-        if warning := key_warning(endpoint):
-            print(f"gemma-tui: {warning}", file=sys.stderr)
-        return Session.for_endpoint(endpoint, args.model, settings)
-    profile, why = chosen_profile(settings.profile)
-    if why and sys.stderr.isatty():
-        print(f"gemma-tui: {why}", file=sys.stderr)
-    for flag in ("api_key_file", "ca_file", "insecure", *(() if profile.url else ("model",))):
-        if getattr(args, flag):
-            raise UsageError(f"--{flag.replace('_', '-')} goes with --url: give the address of the server, too.")
-    if profile.url is None:
-        _check_runtime(profile, args)
-    return Session.for_profile(profile, settings, args.model)
-
-
-def _check_runtime(profile: Profile, args: argparse.Namespace) -> None:
-    """Install the profile's runtime after a yes where it is missing."""
-    from gemma_backend.runtime.find import find
-
-    if find(profile.runtime) is None:
-        from gemma_tui.cli.ask_install import install_after_yes
-
-        install_after_yes(profile, yes=args.yes)
 
 
 async def _until_ready(session: Session) -> None:

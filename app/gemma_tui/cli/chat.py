@@ -24,11 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME", help="what to run on this machine: workstation, pocket, ...")
     parser.add_argument("--gpu", type=int, metavar="N", help="GPU to run on, as nvidia-smi numbers them")
     parser.add_argument("--yes", action="store_true", help="install and fetch what is missing without asking")
+    parser.add_argument("--plain", action="store_true", help="talk in lines, without a screen")
     parser.add_argument("--no-history", action="store_true", help="write nothing of what is said to the history")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the screen; returns its exit code, 70 after a bug of ours."""
+    """Open the screen, or talk in lines; returns the exit code, 70 after a bug of ours."""
+    if args.plain or os.environ.get("TERM") == "dumb":
+        from gemma_tui.cli import plain
+
+        return plain.run(args)
     # Textual draws on standard error.
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
         from gemma_backend.types import UsageError
@@ -36,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
         _check_options(args)
         if args.url is None:
             _check_runtime(args.profile)
-        raise UsageError('the screen needs a terminal; for one answer without it: gemma-tui ask "Hello"')
+        raise UsageError(
+            'the screen needs a terminal; without one: gemma-tui --plain, or for one answer gemma-tui ask "Hello"'
+        )
+    _check_terminal()
 
     from gemma_tui.tui import start
 
@@ -76,6 +84,24 @@ def run(args: argparse.Namespace) -> int:
         print(f"gemma-tui: this is a bug of ours; what happened is in {app.bug_log}", file=sys.stderr)
         return 70
     return app.return_code or 0
+
+
+def _check_terminal() -> None:
+    """UsageError where the screen would come out broken."""
+    from gemma_backend.types import UsageError
+
+    columns, rows = os.get_terminal_size(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    if 0 < columns < 80 or 0 < rows < 24:
+        raise UsageError(
+            f"the screen needs 80 columns and 24 rows, and this terminal has {columns} and {rows}: enlarge it, or "
+            "start with --plain"
+        )
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    if encoding != "utf8":
+        raise UsageError(
+            f"the screen is drawn in UTF-8, and this terminal's locale is {sys.stdout.encoding}: set LC_ALL=C.UTF-8, "
+            "or start with --plain"
+        )
 
 
 def _check_options(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gemma_backend.media.listing import entries, typed_folder
-from gemma_tui.tui.commanding import Commander
+from gemma_tui.commanding import Commander
 from gemma_tui.tui.completing import (
     MOST,
     Suggestion,

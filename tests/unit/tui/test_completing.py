@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemma_backend.media.listing import entries, typed_folder
+from gemma_tui.commanding import Commander
 from gemma_tui.commands import COMMANDS, called, command_named
 from gemma_tui.tui.attaching import attached_words
-from gemma_tui.tui.commanding import Commander
 from gemma_tui.tui.completing import (
     Want,
     at_words,

@@ -14,9 +14,9 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 
 from gemma_backend.types import AudioPart, BadInput
+from gemma_tui.commanding import Commander
 from gemma_tui.tui.attaching import Attacher, attached_words, message_parts
 from gemma_tui.tui.attachment_commands import AttachmentCommands
-from gemma_tui.tui.commanding import Commander
 from gemma_tui.tui.completer import Completer
 from gemma_tui.tui.counting import PAUSE_SECONDS, Counter
 from gemma_tui.tui.own_commands import register_all

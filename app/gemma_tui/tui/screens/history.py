@@ -183,7 +183,7 @@ class HistoryScreen(SheetScreen[Summary | None]):
     @work
     async def action_export(self) -> None:
         """Write it to a file of the person's choice."""
-        from gemma_tui.tui.exporting import file_name, write_conversation
+        from gemma_tui.exporting import file_name, write_conversation
 
         if (about := self.chosen) is None:
             return

@@ -9,7 +9,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 
 from gemma_backend.types import GemmaError, Stored, Summary
-from gemma_tui.tui.commanding import Handler
+from gemma_tui.commanding import Handler
 from gemma_tui.tui.screens.turning import BUSY, TurningScreen
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class RememberingScreen(TurningScreen):
 
     async def export(self, name: str) -> None:
         """Write the conversation to a file, kept or not."""
-        from gemma_tui.tui.exporting import write_conversation
+        from gemma_tui.exporting import write_conversation
 
         talk = self.talk
         if not name or talk is None or not len(talk.tree):
