@@ -51,7 +51,7 @@ def document(text: str) -> str:
 
 def written(terminal: Terminal) -> None:
     """Wait until the model has written something and is done."""
-    terminal.until(lambda text: "F8 keeps" in text, SECONDS)
+    terminal.until(lambda text: "F8 keeps" in text and "Esc Stop" not in text, SECONDS)
 
 
 def choose(terminal: Terminal, place: int) -> None:
@@ -81,7 +81,7 @@ def test_the_whole_studio_by_keyboard(opened: Callable[[], Terminal], tmp_path: 
     terminal.until(lambda text: "logprob" in text, SECONDS)
     terminal.child.send("\x1b[H" + DOWN + "\r")
     terminal.until(lambda text: document(text).startswith("Once upon a time") and document(text) != first, SECONDS)
-    terminal.until(lambda text: "F8 keeps" in text, SECONDS)
+    written(terminal)
     terminal.child.send(ESCAPE)
     terminal.until(lambda text: "logprob" not in text, SECONDS)
     terminal.child.send(F8)
