@@ -303,9 +303,11 @@ class Engine:
             health = asyncio.create_task(self._await_health())
             doubt: float | None = None
             try:
-                while not self._gone.is_set() and not self._lost:
+                while not self._gone.is_set():
                     self._read(tail)
                     doubt = await self._doubted(doubt)
+                    if self._lost:
+                        break
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._gone.wait(), LOOK_SECONDS)
                 self._read(tail)
@@ -366,8 +368,8 @@ class Engine:
             return
         else:
             code = self._last.get("code")
-            # A process that was found lost before it ended has no code of its own yet.
-            known = code if code is not None else None if self._lost else 1
+            # A process that was found lost before it ended has no code of its own: we had it ended.
+            known = None if self._lost else 1 if code is None else code
             found = self._log_reader.finish(exit_code=known).failure(str(self.log))
             failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
         self.failure, self.state = failure, "failed"

@@ -125,9 +125,9 @@ async def test_a_core_that_dies_under_a_server_that_lives_is_told_at_once(
     engine = Engine(profile, runtime, checkpoint)
     await engine.start()
     await engine.wait_ready()
+    [record] = records.records()
     last = [event async for event in engine.events()][-1]
     assert isinstance(last, EngineFailed) and "engine core died" in last.failure.cause
-    [record] = records.records()
     monkeypatch.setenv("STAND_IN", "")
     await engine.start()
     # The lost one was ended before the new one was begun.
@@ -144,9 +144,9 @@ async def test_a_start_that_failed_and_hangs_is_ended(
     monkeypatch.setattr(engines, "LAST_WORDS_OF_A_START_SECONDS", 0.5)
     engine = Engine(profile, runtime, checkpoint)
     await engine.start()
+    [record] = records.records()
     last = [event async for event in engine.events()][-1]
     assert isinstance(last, EngineFailed) and "lacks weights" in last.failure.cause
-    [record] = records.records()
     await engine.stop()
     assert not record.running and not record.folder.exists()
 
