@@ -120,7 +120,8 @@ class LogScreen(SheetScreen[None]):
         self.answer.placeholder = "Search for" if what == "search" else "Show only lines with"
         self.answer.value = self.pane.wanted if what == "search" else self.pane.lines.filter
         self.answer.display = True
-        self.answer.focus()
+        # At once: a widget's own `focus` comes later, and letters typed in between would be lost.
+        self.set_focus(self.answer)
 
     def action_away(self) -> None:
         """Close what is being asked; else the search and the filter; else the screen."""
