@@ -112,3 +112,12 @@ async def test_the_key_works_with_and_without_a_log() -> None:
         await pilot.press("f4")
         await until(pilot, lambda: not isinstance(pilot.app.screen, LogScreen))
         assert "half a message" in shown(pilot)
+
+
+async def test_the_keys_that_ask_are_letters_in_what_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "engine.log"
+    write(path, "a/f")
+    async with starting().run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot, path)
+        await pilot.press("slash", "slash", "f")
+        assert screen.answer.value == "/f"

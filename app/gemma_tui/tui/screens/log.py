@@ -37,8 +37,8 @@ class LogScreen(SheetScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f4,ctrl+l,q", "away", "Close", show=False),
-        Binding("slash,ctrl+f", "ask('search')", "Search", show=False),
-        Binding("f", "ask('filter')", "Show only lines with a text", show=False),
+        Binding("slash,ctrl+f", "ask('search')", "Search", show=False, priority=True),
+        Binding("f", "ask('filter')", "Show only lines with a text", show=False, priority=True),
         Binding("n", "next(1)", "Next match", show=False),
         Binding("N,shift+n", "next(-1)", "Previous match", show=False),
         Binding("l", "level", "All, warnings, errors", show=False),
@@ -51,7 +51,7 @@ class LogScreen(SheetScreen[None]):
         self._why = why
         self._asking: Asking = ""
         self.pane = LogPane(id="log")
-        self.answer = Input(id="answer", compact=True)
+        self.answer = Input(id="answer", compact=True, select_on_focus=False)
         self.told = Static("", id="told", markup=False)
         self.keys = KeyBar(id="keys")
 
@@ -114,13 +114,19 @@ class LogScreen(SheetScreen[None]):
             self.pane.set_filter(message.value)
         self._tell()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a text is asked for, its letters are letters."""
+        # The keys that ask come before everything else, so that what is typed right after them meets the question.
+        return not (action == "ask" and self._asking)
+
     def action_ask(self, what: Asking) -> None:
         """Ask for a text to search for or to filter by."""
         self._asking = what
         self.answer.placeholder = "Search for" if what == "search" else "Show only lines with"
         self.answer.value = self.pane.wanted if what == "search" else self.pane.lines.filter
         self.answer.display = True
-        # At once: a widget's own `focus` comes later, and letters typed in between would be lost.
+        # At once: what is typed meanwhile would be lost to a focus, or replaced by a selection, that comes later.
+        self.answer.action_select_all()
         self.set_focus(self.answer)
 
     def action_away(self) -> None:
