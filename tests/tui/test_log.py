@@ -120,4 +120,5 @@ async def test_the_keys_that_ask_are_letters_in_what_is_asked_for(tmp_path: Path
     async with starting().run_test(size=(80, 24)) as pilot:
         screen = await opened(pilot, path)
         await pilot.press("slash", "slash", "f")
+        await pilot.pause(0.5)
         assert screen.answer.value == "/f"
