@@ -143,15 +143,16 @@ class PlainCommands:
             put(clean("".join(part.text for part in turn.parts if isinstance(part, TextPart))).rstrip("\n") + "\n")
 
     async def export(self, name: str) -> None:
-        """Write the conversation to a file."""
+        """Write the conversation to a file, kept or not."""
         from gemma_tui.exporting import write_conversation
 
-        number = self.talk.session.talk.number
+        talk = self.talk.session.talk
         if not name:
             raise UsageError("Name a file behind the command, for example: /export talk.md")
-        if number is None:
-            raise UsageError("Only what is kept can be exported: say something first, or start without --no-history.")
-        say(await asyncio.to_thread(write_conversation, self._history, number, name))
+        if not len(talk.tree):
+            raise UsageError("There is nothing to export yet.")
+        # As it is here, not as it is on disk: the last reply may still be on its way there.
+        say(await asyncio.to_thread(write_conversation, self._history, talk.stored(), name))
 
     def completion(self, _: str) -> None:
         """Continue each line as it is, or answer messages again."""
