@@ -19,3 +19,8 @@ def test_no_licence_forbids_the_use() -> None:
         assert "AGPL" not in licence
         # The LGPL only for what is used unmodified and can be exchanged.
         assert "GPL" not in licence or (licence.startswith("LGPL") and name in {"soxr", "textual-image"}), name
+
+
+def test_every_page_says_something() -> None:
+    pages = sorted(generate.DOCS.glob("*.md"))
+    assert [page.name for page in pages if not page.read_text("utf-8").startswith("# ")] == []
