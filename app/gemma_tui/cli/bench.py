@@ -47,8 +47,8 @@ def _check_files(args: argparse.Namespace) -> None:
     """Refuse before the measuring what cannot be written after it."""
     from gemma_backend.types import BadInput, UsageError
 
-    if args.plot and not args.plot.lower().endswith(".svg"):
-        raise UsageError(f"--plot writes SVG: give a name that ends with .svg instead of {args.plot}.")
+    if args.plot and not args.plot.lower().endswith((".svg", ".png")):
+        raise UsageError(f"--plot writes SVG or PNG: give a name that ends with .svg or .png instead of {args.plot}.")
     for name in (args.json, args.markdown, args.plot):
         if name and name != "-":
             folder = Path(name).expanduser().absolute().parent
@@ -188,8 +188,10 @@ def _write(args: argparse.Namespace, report: Report) -> None:
         records.write(report, Path(args.json))
     if args.markdown and args.markdown != "-":
         records.write_text(Path(args.markdown), clean(table))
-    if args.plot:
-        records.write_text(Path(args.plot), clean(plot.svg(report)))
+    if args.plot and args.plot.lower().endswith(".png"):
+        records.write_bytes(Path(args.plot), plot.png(report))
+    elif args.plot:
+        records.write_text(Path(args.plot), plot.svg(report))
 
 
 def _bandwidth(args: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("results")
     out.add_argument("--json", metavar="FILE", help="write everything, request by request; - for standard output")
     out.add_argument("--markdown", metavar="FILE", help="write the table as Markdown; - for standard output")
-    out.add_argument("--plot", metavar="FILE.svg", help="write a picture")
+    out.add_argument("--plot", metavar="FILE", help="write a picture: a name that ends with .svg or .png")
     out.add_argument(
         "--bandwidth", action="store_true",
         help="measure the memory bandwidth of the profile's device, for the dashboard, and nothing else",

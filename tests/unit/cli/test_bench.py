@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageColor
 
-from gemma_backend.evaluate.bench import records
+from gemma_backend.evaluate.bench import plot, records
 from gemma_tui.cli.main import main
 from stubs.openai_server import OpenAIServer, Reply
 from stubs.replies import mixed_markdown
@@ -68,6 +69,18 @@ async def test_a_table_and_every_kind_of_file(tmp_path: Path) -> None:
     assert "--repeat 3" in output
 
 
+async def test_a_plot_for_what_shows_no_svg(tmp_path: Path) -> None:
+    picture = tmp_path / "a.PNG"
+    async with OpenAIServer(reply=Reply(mixed_markdown(10))) as server:
+        code, _, errors = await bench("--url", server.url, *QUICK, "--concurrency", "1,2", "--plot", str(picture))
+    assert code == 0, errors
+    with Image.open(picture) as image:
+        assert (image.format, image.width) == ("PNG", 4 * plot.WIDTH)
+        # White paper with the two loads' colours on it.
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or ()}
+    assert {ImageColor.getrgb(plot.COLOURS[0]), ImageColor.getrgb(plot.COLOURS[1]), (255, 255, 255)} <= colours
+
+
 async def test_json_on_standard_output_is_json_alone() -> None:
     async with OpenAIServer(reply=Reply(mixed_markdown(10))) as server:
         code, output, _ = await bench("--url", server.url, *QUICK, "--json", "-")
@@ -106,7 +119,7 @@ async def test_ctrl_c_shows_what_was_finished() -> None:
             2,
             "cannot keep 64 running at once",
         ),
-        (["--url", "http://127.0.0.1:9", "--plot", "x.png"], 2, "--plot writes SVG"),
+        (["--url", "http://127.0.0.1:9", "--plot", "x.pdf"], 2, "--plot writes SVG or PNG"),
         (["--url", "http://127.0.0.1:9", "--json", "/nonexistent/x.json"], 5, "cannot be written"),
         (["--url", "http://127.0.0.1:9"], 4, "Nothing listens"),
         (["--compare", "/nonexistent/a", "/nonexistent/b"], 5, "cannot be read"),

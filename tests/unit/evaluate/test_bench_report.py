@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import random
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,8 +13,9 @@ import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageColor, ImageOps
 
-from gemma_backend.evaluate.bench import card, compare, plot, records, tables
+from gemma_backend.evaluate.bench import card, compare, drawing, plot, records, tables
 from gemma_backend.evaluate.bench.records import Asked, ClientLoad, Report, Round, ServerLoad, Target
 from gemma_backend.evaluate.bench.summary import kept, quantile, spread, summarise
 from gemma_backend.types import BadInput
@@ -225,10 +227,39 @@ def test_the_picture_is_drawn_where_it_was_computed_by_hand() -> None:
     assert points == [pytest.approx(point, abs=0.06) for point in expected]
 
 
+def test_the_png_has_each_curve_where_the_svg_has_it() -> None:
+    one = dataclasses.replace(BY_HAND, tokens_by_second=(20.0, 100.0, 50.0))
+    found = plot.picture(report(one))
+    image = Image.open(io.BytesIO(drawing.png(found)))
+    unit = drawing.SCALE
+    assert image.size == (found.width * unit, found.height * unit)
+    course = next(shape for shape in found.shapes if isinstance(shape, drawing.Group))
+    (path,) = (shape for shape in course.shapes if isinstance(shape, drawing.Path))
+    for x, y in path.points:
+        place = (round((course.x + x) * unit), round((course.y + y) * unit))
+        near = [image.getpixel((place[0] + across, place[1] + down)) for across in (-1, 0, 1) for down in (-1, 0, 1)]
+        assert ImageColor.getrgb(path.colour) in near
+    # The name of the y axis stands upright at the left of the diagram.
+    left, top = round(course.x * unit), round((course.y + plot.TOP) * unit)
+    axis = image.crop((left, top, left + 20 * unit, top + (plot.HEIGHT - plot.BOTTOM - plot.TOP) * unit))
+    (darkest, _), _, _ = axis.getextrema()
+    assert darkest < 128
+    box = ImageOps.invert(axis.convert("L")).getbbox()
+    assert box is not None
+    assert box[3] - box[1] > 4 * (box[2] - box[0])
+
+
 def test_hostile_names_stay_text_in_the_picture() -> None:
-    hostile = dataclasses.replace(report(BY_HAND), target=Target("http://x", '<script>"&'))
+    hostile = dataclasses.replace(report(BY_HAND), target=Target("http://x", '<script>"&\x1b]0;x\x07\n\u202e'))
     assert ElementTree.fromstring(plot.svg(hostile)) is not None
-    assert "<script>" not in plot.svg(hostile)
+    assert all(mark not in plot.svg(hostile) for mark in ("<script>", "\x1b", "\u202e"))
+    assert Image.open(io.BytesIO(plot.png(hostile))).format == "PNG"
+
+
+def test_a_report_without_any_answer_still_makes_a_picture() -> None:
+    nothing = report(Round(1.0, (Asked(0.0, "text", error="it broke"),)))
+    assert ElementTree.fromstring(plot.svg(nothing)) is not None
+    assert Image.open(io.BytesIO(plot.png(nothing))).format == "PNG"
 
 
 def test_the_cards_table_stands_beside_ours() -> None:

@@ -1,4 +1,4 @@
-"""A report as one SVG picture: throughput over time and load, and how latencies are spread."""
+"""A report as one picture: throughput over time and load, and how latencies are spread."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
+from gemma_backend.evaluate.bench import drawing
+from gemma_backend.evaluate.bench.drawing import Box, Dot, Group, Line, Path, Picture, Shape, Words
 from gemma_backend.evaluate.bench.records import Report, Round
 from gemma_backend.evaluate.bench.summary import LATENCIES, summarise
 from gemma_backend.evaluate.bench.tables import heading
+from gemma_backend.text.clean import clean
 
 WIDTH, HEIGHT = 520, 280
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 34, 44
@@ -40,24 +42,29 @@ class Panel:
 
 
 def svg(report: Report) -> str:
-    """The picture of a report."""
+    """The picture of a report as SVG."""
+    return drawing.svg(picture(report))
+
+
+def png(report: Report) -> bytes:
+    """The picture of a report as PNG."""
+    return drawing.png(picture(report))
+
+
+def picture(report: Report) -> Picture:
+    """What was measured in words, the loads in their colours, and the diagrams two beside each other."""
     panels = panels_of(report)
-    lines = heading(report)
+    lines = [clean(line, keep_newlines=False) for line in heading(report)]
     columns = 2
     rows = math.ceil(len(panels) / columns)
-    width, height = columns * WIDTH, rows * HEIGHT + 22 * len(lines) + 34
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+    shapes: list[Shape] = [
+        Words(16, 22 + 20 * index, line, colour="#222222", size=13) for index, line in enumerate(lines)
     ]
-    for index, line in enumerate(lines):
-        parts.append(f'<text x="16" y="{22 + 20 * index}" font-size="13" fill="#222222">{escape(line)}</text>')
-    parts += _legend(report, 22 * len(lines) + 8)
+    shapes += _legend(report, 22 * len(lines) + 8)
     for index, panel in enumerate(panels):
         x, y = (index % columns) * WIDTH, 22 * len(lines) + 30 + (index // columns) * HEIGHT
-        parts.append(f'<g transform="translate({x} {y})">{drawn(panel)}</g>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        shapes.append(Group(x, y, tuple(drawn(panel))))
+    return Picture(columns * WIDTH, rows * HEIGHT + 22 * len(lines) + 34, tuple(shapes))
 
 
 def _loads(report: Report) -> dict[str, list[Round]]:
@@ -69,15 +76,15 @@ def _loads(report: Report) -> dict[str, list[Round]]:
     return found
 
 
-def _legend(report: Report, y: float) -> list[str]:
+def _legend(report: Report, y: float) -> list[Shape]:
     """The loads' names in their colours, in one row."""
-    parts, x = [], 16.0
+    shapes: list[Shape] = []
+    x = 16.0
     for index, load in enumerate(_loads(report)):
-        colour = COLOURS[index % len(COLOURS)]
-        parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{colour}"/>')
-        parts.append(_text(x + 17, y + 11, load, colour="#222222"))
+        shapes.append(Box(x, y, 12, 12, COLOURS[index % len(COLOURS)]))
+        shapes.append(Words(x + 17, y + 11, load, colour="#222222"))
         x += 32 + 7 * len(load)
-    return parts
+    return shapes
 
 
 def panels_of(report: Report) -> list[Panel]:
@@ -128,7 +135,7 @@ def ticks(top: float, most: int = 6) -> list[float]:
     return [step * index for index in range(math.ceil(top / step - 1e-9) + 1)]
 
 
-def drawn(panel: Panel) -> str:
+def drawn(panel: Panel) -> list[Shape]:
     """A diagram with axes, grid, units and a legend."""
     points = [point for curve in panel.curves for point in curve.points]
     across = ticks(max((x for x, _ in points), default=1.0))
@@ -141,48 +148,29 @@ def drawn(panel: Panel) -> str:
     def at_y(value: float) -> float:
         return bottom - value / up[-1] * (bottom - TOP)
 
-    parts = [_text(LEFT, 20, panel.title, weight="bold")]
+    shapes: list[Shape] = [Words(LEFT, 20, panel.title, bold=True)]
     for value in up:
-        parts.append(_line(LEFT, at_y(value), right, at_y(value), "#dddddd"))
-        parts.append(_text(LEFT - 6, at_y(value) + 4, _number(value), anchor="end"))
+        shapes.append(Line(LEFT, at_y(value), right, at_y(value), "#dddddd"))
+        shapes.append(Words(LEFT - 6, at_y(value) + 4, _number(value), "end"))
     for value in across:
-        parts.append(_line(at_x(value), TOP, at_x(value), bottom, "#eeeeee"))
-        parts.append(_text(at_x(value), bottom + 16, _number(value), anchor="middle"))
-    parts.append(_line(LEFT, bottom, right, bottom, "#444444"))
-    parts.append(_line(LEFT, TOP, LEFT, bottom, "#444444"))
-    parts.append(_text((LEFT + right) / 2, bottom + 34, panel.x, anchor="middle"))
-    parts.append(
-        f'<text transform="translate(14 {(TOP + bottom) / 2:.1f}) rotate(-90)" text-anchor="middle" '
-        f'fill="#444444">{escape(panel.y)}</text>'
-    )
-    parts += _curves(panel, at_x, at_y)
-    return "".join(parts)
+        shapes.append(Line(at_x(value), TOP, at_x(value), bottom, "#eeeeee"))
+        shapes.append(Words(at_x(value), bottom + 16, _number(value), "middle"))
+    shapes.append(Line(LEFT, bottom, right, bottom, "#444444"))
+    shapes.append(Line(LEFT, TOP, LEFT, bottom, "#444444"))
+    shapes.append(Words((LEFT + right) / 2, bottom + 34, panel.x, "middle"))
+    shapes.append(Words(14, (TOP + bottom) / 2, panel.y, "middle", upward=True))
+    return shapes + _curves(panel, at_x, at_y)
 
 
-def _curves(panel: Panel, at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[str]:
-    parts = []
+def _curves(panel: Panel, at_x: Callable[[float], float], at_y: Callable[[float], float]) -> list[Shape]:
+    shapes: list[Shape] = []
     for curve in panel.curves:
         colour = COLOURS[curve.load % len(COLOURS)]
-        points = " ".join(f"{at_x(x):.1f},{at_y(y):.1f}" for x, y in curve.points)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        if panel.marks or len(curve.points) == 1:
-            parts += [
-                f'<circle cx="{at_x(x):.1f}" cy="{at_y(y):.1f}" r="3.5" fill="{colour}"/>' for x, y in curve.points
-            ]
-    return parts
-
-
-def _text(
-    x: float, y: float, said: str, *, anchor: str = "start", weight: str = "normal", colour: str = "#444444"
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" fill="{colour}">'
-        f"{escape(said)}</text>"
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
+        places = tuple((at_x(x), at_y(y)) for x, y in curve.points)
+        shapes.append(Path(places, colour))
+        if panel.marks or len(places) == 1:
+            shapes += [Dot(x, y, 3.5, colour) for x, y in places]
+    return shapes
 
 
 def _number(value: float) -> str:

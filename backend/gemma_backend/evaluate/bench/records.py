@@ -149,8 +149,13 @@ def write(report: Report, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file of results; raises BadInput where it cannot be."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file of results; raises BadInput where it cannot be."""
     try:
-        path.expanduser().write_text(text, encoding="utf-8")
+        path.expanduser().write_bytes(data)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}.") from None
 
