@@ -6,10 +6,13 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# Larger ones are kept by the hub outside the repository, by their checksums.
+SMALL = 1000
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -25,6 +28,13 @@ class Hub(ThreadingHTTPServer):
         self.refuse: tuple[int, str] | None = None
         self.cut_after: int | None = None
         self.damaged: str | None = None
+        self.commit = COMMIT
+        # An HTTP status for every file, ranges passed over, bytes in the place of the repository's description, and
+        # how many bytes of large files a second.
+        self.refuse_files: int | None = None
+        self.ignore_ranges = False
+        self.description: bytes | None = None
+        self.rate: int | None = None
 
     @property
     def url(self) -> str:
@@ -50,10 +60,14 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.refuse is not None:
             code, reason = hub.refuse
             self._send(code, b"{}", body, {"X-Error-Code": reason})
+        elif path.startswith("/api/models/owner/model") and hub.description is not None:
+            self._send(200, hub.description, body, {"Content-Type": "application/json"})
+        elif hub.refuse_files is not None and "/resolve/" in path:
+            self._send(hub.refuse_files, b"", body, {"Retry-After": "0"})
         elif path.startswith("/api/models/owner/model"):
             self._send(200, json.dumps(self._info()).encode(), body, {"Content-Type": "application/json"})
-        elif path.startswith(f"/owner/model/resolve/{COMMIT}/"):
-            self._file(path.rpartition(f"{COMMIT}/")[2], body)
+        elif path.startswith(f"/owner/model/resolve/{hub.commit}/"):
+            self._file(path.rpartition(f"{hub.commit}/")[2], body)
         elif path.startswith("/owner/model/resolve/main/"):
             self._file(path.rpartition("resolve/main/")[2], body)
         else:
@@ -62,21 +76,27 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self) -> dict[str, object]:
         siblings = [
             {"rfilename": name, "size": len(data)}
-            | ({"lfs": {"sha256": _sum(data), "size": len(data), "pointerSize": 1}} if len(data) > 1000 else {})
+            | ({"lfs": {"sha256": _sum(data), "size": len(data), "pointerSize": 1}} if len(data) > SMALL else {})
             for name, data in self.server.files.items()
         ]
-        return {"id": "owner/model", "modelId": "owner/model", "sha": COMMIT, "siblings": siblings, "tags": []}
+        return {
+            "id": "owner/model",
+            "modelId": "owner/model",
+            "sha": self.server.commit,
+            "siblings": siblings,
+            "tags": [],
+        }
 
     def _file(self, name: str, body: bool) -> None:
         data = self.server.files.get(name)
         if data is None:
             self._send(404, b"{}", body, {"X-Error-Code": "EntryNotFound"})
             return
-        headers = {"ETag": f'"{_sum(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{_sum(data)}"', "X-Repo-Commit": self.server.commit, "Accept-Ranges": "bytes"}
         if self.server.damaged == name:
             data = data[:-1] + bytes([data[-1] ^ 1])
         code, start = 200, 0
-        if asked := self.headers.get("Range"):
+        if (asked := self.headers.get("Range")) and not self.server.ignore_ranges:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             code, start = 206, int(first)
             stop = min(int(last), len(data) - 1) if last else len(data) - 1
@@ -99,7 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        self.wfile.write(data)
+        rate = self.server.rate
+        if rate is None or len(data) <= SMALL:
+            self.wfile.write(data)
+            return
+        for start in range(0, len(data), rate // 20):
+            self.wfile.write(data[start : start + rate // 20])
+            time.sleep(0.05)
 
 
 def _sum(data: bytes) -> str:

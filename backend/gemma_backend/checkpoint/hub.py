@@ -62,6 +62,22 @@ def _config(api: HfApi, repository: str, revision: str | None) -> dict[str, obje
     return config
 
 
+class Unreachable(EngineError):
+    """The hub, or the way to it, does not answer now; the same may succeed later."""
+
+
+def no_answer(error: Exception, endpoint: str) -> Exception:
+    """For an answer that cannot be read a sentence, for an error that `sentences` knows the error itself."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.HfHubHTTPError | errors.HFValidationError | errors.OfflineModeIsEnabled):
+        return error
+    return Unreachable(
+        f"{endpoint} does not answer like a model hub: look whether a proxy or a login page stands between, or whether "
+        "HF_ENDPOINT is right."
+    )
+
+
 @contextmanager
 def sentences(repository: str, revision: str | None, endpoint: str) -> Iterator[None]:
     """Turn what huggingface_hub raises within into one of our errors, each a sentence with what to do."""
@@ -84,16 +100,38 @@ def sentences(repository: str, revision: str | None, endpoint: str) -> Iterator[
     except errors.RemoteEntryNotFoundError:
         raise UsageError(f"{repository} lacks its config.json or weights: name another repository.") from None
     except errors.HfHubHTTPError as error:
-        code = error.response.status_code
-        if code in (401, 403):
-            raise UsageError(f"{endpoint} refused the token: set HF_TOKEN to a valid one, or unset it.") from None
-        raise EngineError(f"{endpoint} answered with HTTP {code} for {repository}: try again later.") from None
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, httpx2.TransportError, ConnectionError):
+        raise _refused(error.response.status_code, repository, endpoint) from None
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.OfflineModeIsEnabled,
+        httpx2.TransportError,
+        ConnectionError,
+    ) as error:
         if constants.HF_HUB_OFFLINE:
             raise EngineError(f"HF_HUB_OFFLINE is set, so nothing is fetched: unset it to reach {endpoint}.") from None
-        raise EngineError(
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            # An answer to the question for a file's size, taken for none at all.
+            raise _refused(error.__cause__.response.status_code, repository, endpoint) from None
+        raise Unreachable(
             f"{endpoint} could not be reached, or the connection broke: check the network and start again; what was "
             "fetched is kept."
         ) from None
     except OSError as error:
+        if error.errno is None:
+            raise Unreachable(
+                f"A file of {repository} did not arrive whole: start again; what was fetched is kept."
+            ) from None
         raise EngineError(f"{repository} could not be stored: {error.strerror or error}.") from None
+
+
+def _refused(code: int, repository: str, endpoint: str) -> EngineError | UsageError:
+    """The error for an HTTP status that is no success."""
+    if code in (401, 403):
+        return UsageError(f"{endpoint} refused the token: set HF_TOKEN to a valid one, or unset it.")
+    if code == 429:
+        return Unreachable(
+            f"{endpoint} was asked too often (HTTP 429): wait some minutes and start again; with a token in HF_TOKEN "
+            "more is allowed."
+        )
+    kind = Unreachable if code >= 500 else EngineError
+    return kind(f"{endpoint} answered with HTTP {code} for {repository}: try again later; what was fetched is kept.")

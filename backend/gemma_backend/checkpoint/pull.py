@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import logging
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from gemma_backend.checkpoint.hub import sentences
+from gemma_backend.checkpoint.hub import no_answer, sentences
 from gemma_backend.types import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ UNNEEDED = ("onnx/*", "original/*", "consolidated*", "*.gguf")
 SPARE_BYTES = 200_000_000
 PARTIAL = ".gemma-tui.incomplete"
 _CHUNK = 1 << 22
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# How long to wait for another download of the same file before looking again whether to go on waiting.
+_LOCK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,16 @@ def pull(
 
 
 def _listing(api: HfApi, repository: str, revision: str | None) -> tuple[str, list[RemoteFile]]:
-    info = api.model_info(repository, revision=revision, files_metadata=True, timeout=30)
-    files = [
-        RemoteFile(entry.rfilename, entry.size or 0, entry.lfs.sha256 if entry.lfs else None)
-        for entry in info.siblings or []
-        if _is_needed(entry.rfilename)
-    ]
+    try:
+        info = api.model_info(repository, revision=revision, files_metadata=True, timeout=30)
+        files = [
+            RemoteFile(entry.rfilename, int(entry.size or 0), _sum_of(entry.lfs.sha256 if entry.lfs else None))
+            for entry in info.siblings or []
+            if _is_needed(entry.rfilename)
+        ]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        # A login page, say, in the place of JSON.
+        raise no_answer(error, api.endpoint) from error
     if info.sha is None or not any(file.name.endswith(".safetensors") for file in files):
         raise UsageError(
             f"{repository} holds no safetensors weights, so vLLM cannot serve it: name another repository."
@@ -93,7 +103,16 @@ def _listing(api: HfApi, repository: str, revision: str | None) -> tuple[str, li
     return info.sha, sorted(files, key=lambda file: file.size)
 
 
+def _sum_of(given: object) -> str | None:
+    """What becomes a file's name must be a checksum and nothing else."""
+    return given if isinstance(given, str) and _SHA256.fullmatch(given) else None
+
+
 def _is_needed(name: str) -> bool:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return False
+
     def fits(patterns: tuple[str, ...]) -> bool:
         return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
@@ -108,9 +127,10 @@ def _cached(repository: str, commit: str, file: RemoteFile) -> Path | None:
 
 
 def _check_room(cache: Path, repository: str, commit: str, files: list[RemoteFile]) -> None:
-    missing = sum(file.size for file in files if _cached(repository, commit, file) is None)
+    lacking = [file for file in files if _cached(repository, commit, file) is None]
+    missing = sum(file.size for file in lacking)
     there = next(parent for parent in (cache, *cache.parents) if parent.exists())
-    partial = sum(path.stat().st_size for path in _blobs(cache, repository).glob(f"*{PARTIAL}"))
+    partial = sum(_begun(_blobs(cache, repository) / f"{file.sha256}{PARTIAL}", file) for file in lacking)
     needed, free = missing - partial + SPARE_BYTES, shutil.disk_usage(there).free
     if missing and needed > free:
         raise EngineError(
@@ -128,7 +148,10 @@ def _fetch(
     cancelled: Callable[[], bool],
 ) -> Path:
     from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.utils.logging import set_verbosity
 
+    # What the library logs would land on the screen in the middle of ours; what fails is raised as well.
+    set_verbosity(logging.CRITICAL)
     # The plain HTTP way can be stopped between two chunks and resumed by range.
     constants.HF_HUB_DISABLE_XET = True
     # Progress and a stop come once a chunk; ten megabytes, its default, are half a minute on a slow line.
@@ -165,13 +188,20 @@ def _fetch(
     return folder
 
 
+def _begun(partial: Path, file: RemoteFile) -> int:
+    """Bytes of `file` that an earlier download left."""
+    try:
+        return min(partial.stat().st_size, file.size)
+    except OSError:
+        return 0
+
+
 def _blobs(cache: Path, repository: str) -> Path:
     return cache / f"models--{repository.replace('/', '--')}" / "blobs"
 
 
 def _fetch_blob(api: HfApi, repository: str, commit: str, file: RemoteFile, tell: Callable[[int], None]) -> None:
     """Put a large file where huggingface_hub looks before it downloads: from release 2 on it forgets partial files."""
-    from filelock import FileLock
     from huggingface_hub import constants, get_token, hf_hub_url
     from huggingface_hub.file_download import http_get
 
@@ -179,9 +209,17 @@ def _fetch_blob(api: HfApi, repository: str, commit: str, file: RemoteFile, tell
     blobs = _blobs(Path(constants.HF_HUB_CACHE), repository)
     blobs.mkdir(parents=True, exist_ok=True)
     partial, whole = blobs / f"{file.sha256}{PARTIAL}", blobs / file.sha256
-    with FileLock(blobs / f"{file.sha256}{PARTIAL}.lock"):
+
+    def waiting() -> None:
+        # Another program fetches this file: what it has got is shown.
+        tell(_begun(partial, file))
+
+    with _alone(blobs / f"{file.sha256}{PARTIAL}.lock", waiting):
         if whole.exists():
             return
+        if partial.is_symlink() or (partial.exists() and partial.stat().st_size > file.size):
+            # Longer than the file itself, or another file altogether: nothing to go on with.
+            partial.unlink()
         with partial.open("ab") as stream:
             url = hf_hub_url(repository, file.name, revision=commit, endpoint=api.endpoint)
             token = get_token()
@@ -189,8 +227,8 @@ def _fetch_blob(api: HfApi, repository: str, commit: str, file: RemoteFile, tell
             here, bar = stream.tell(), _bar(tell)
             http_get(url, stream, resume_size=here, headers=headers, expected_size=file.size, tqdm_class=bar)
         digest = hashlib.sha256()
-        with partial.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
+        with partial.open("rb") as written:
+            while chunk := written.read(_CHUNK):
                 digest.update(chunk)
         if digest.hexdigest() != file.sha256:
             partial.unlink()
@@ -198,6 +236,25 @@ def _fetch_blob(api: HfApi, repository: str, commit: str, file: RemoteFile, tell
                 f"{file.name} arrived damaged (its checksum differs) and was removed: start the download again."
             )
         partial.replace(whole)
+
+
+@contextmanager
+def _alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock at `path`; `waiting` is called again and again while another program holds it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    while True:
+        try:
+            lock.acquire(timeout=_LOCK_SECONDS)
+        except Timeout:
+            waiting()
+        else:
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _bar(tell: Callable[[int], None]) -> type[Any]:
