@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemma_backend.types import START_PHASES, EarlierPhase, EarlierStarts, Phase
-from gemma_tui.tui.widgets.start_progress import progress
+from gemma_tui.start_progress import progress
 
 EARLIER = EarlierStarts(
     5,

@@ -83,21 +83,28 @@ async def _start(profile: Profile, idle_minutes: float | None) -> int:
     from gemma_backend.config.settings import load
     from gemma_backend.engine.engine import Engine
     from gemma_backend.session.planning import planner
+    from gemma_backend.session.remarks import remarks
     from gemma_backend.session.warm import keep_warm
-    from gemma_backend.text.clean import clean
-    from gemma_backend.types import EngineError, EngineFailed, EngineReady, PhaseChanged
+    from gemma_backend.types import EngineError, EngineFailed, EngineReady
+    from gemma_tui.cli.start_lines import told
 
     runtime, checkpoint = found_runtime(profile), locate(profile.checkpoint or "")
     warm = keep_warm(load().settings.engine, stays=True, idle_minutes=idle_minutes)
-    engine = Engine(profile, runtime, checkpoint, keep=True, fitted=planner(runtime, checkpoint), warm=warm)
+    engine = Engine(
+        profile,
+        runtime,
+        checkpoint,
+        keep=True,
+        warm=warm,
+        fitted=planner(runtime, checkpoint),
+        remarks=remarks(runtime, checkpoint),
+    )
     await engine.start()
     try:
-        async for event in engine.events():
-            if isinstance(event, PhaseChanged) and not engine.reused:
-                print(clean(f"{event.phase.name} {event.phase.detail}", keep_newlines=False).rstrip(), file=sys.stderr)
-            elif isinstance(event, EngineFailed):
+        async for event in told(engine.events(), quiet=engine.reused):
+            if isinstance(event, EngineFailed):
                 raise EngineError(event.failure.sentence(), event.failure)
-            elif isinstance(event, EngineReady):
+            if isinstance(event, EngineReady):
                 took = "runs already" if event.seconds is None else f"is ready after {event.seconds:.0f} s"
                 ends = f"It stops by itself after {warm.stop_after / 60:g} min without use. " if warm.stop_after else ""
                 said = f"The engine of profile {profile.name} {took}. {ends if event.seconds is not None else ''}"

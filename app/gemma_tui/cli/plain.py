@@ -17,6 +17,7 @@ from gemma_backend.text.clean import StreamCleaner, clean
 from gemma_backend.types import (
     Delta,
     EngineFailed,
+    EngineNote,
     EngineReady,
     Failed,
     Finished,
@@ -160,6 +161,8 @@ async def _tell(session: Session) -> None:
         if isinstance(event, PhaseChanged) and event.phase.name != told:
             told = event.phase.name
             say(f"starting: {told}")
+        elif isinstance(event, EngineNote):
+            say(f"note: {event.text}")
         elif isinstance(event, EngineReady):
             say(f"ready: {event.model}" + (f", after {event.seconds:.0f} s" if event.seconds else ""))
         elif isinstance(event, EngineFailed):

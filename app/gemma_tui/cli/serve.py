@@ -49,6 +49,7 @@ async def _serve(args: argparse.Namespace) -> int:
     from gemma_backend.engine.engine import Engine
     from gemma_backend.engine.spawn import Tcp, check_port
     from gemma_backend.session.planning import planner
+    from gemma_backend.session.remarks import remarks
     from gemma_tui.cli.engine_run import chosen_profile, found_runtime
 
     check_port(Tcp(args.host, args.port))
@@ -58,7 +59,14 @@ async def _serve(args: argparse.Namespace) -> int:
     key_file = None if args.no_key else args.api_key_file or _default_key_file()
     key = _key(key_file) if key_file is not None else None
     address = Tcp(args.host, args.port, key)
-    engine = Engine(profile, runtime, checkpoint, address=address, fitted=planner(runtime, checkpoint))
+    engine = Engine(
+        profile,
+        runtime,
+        checkpoint,
+        address=address,
+        fitted=planner(runtime, checkpoint),
+        remarks=remarks(runtime, checkpoint),
+    )
     ended, codes = asyncio.Event(), [3]
 
     def end(code: int) -> None:
@@ -85,14 +93,11 @@ async def _serve(args: argparse.Namespace) -> int:
 async def _tell(engine: Engine, address: Tcp, key_file: Path | None) -> None:
     """Print phases on standard error and, once it is ready, how to reach it; EngineError when the engine is lost."""
     from gemma_backend.engine import notes
-    from gemma_backend.text.clean import clean
-    from gemma_backend.types import EngineError, EngineFailed, EngineReady, EngineStopped, PhaseChanged
+    from gemma_backend.types import EngineError, EngineFailed, EngineReady, EngineStopped
+    from gemma_tui.cli.start_lines import told
 
-    async for event in engine.events():
-        if isinstance(event, PhaseChanged) and event.phase.name != "ready":
-            text = f"{event.phase.start_s:6.1f} s  {event.phase.name:<15}{event.phase.detail}"
-            print(clean(text, keep_newlines=False).rstrip(), file=sys.stderr, flush=True)
-        elif isinstance(event, EngineReady):
+    async for event in told(engine.events()):
+        if isinstance(event, EngineReady):
             print(_ready_text(event.endpoint.base_url, event.model, key_file), flush=True)
             for note in (notes.KEY, notes.AUDIO) if key_file is not None else (notes.AUDIO,):
                 print(f"Note: {note}", file=sys.stderr, flush=True)

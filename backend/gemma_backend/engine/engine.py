@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from gemma_backend.types import (
     EngineError,
     EngineEvent,
     EngineFailed,
+    EngineNote,
     EngineReady,
     EngineState,
     EngineStopped,
@@ -59,7 +60,7 @@ class Engine:
     `address` None means a Unix socket in a folder closed to others. With `keep` the engine outlives this program, and
     `warm` says for how long. A running engine of the same profile and checkpoint is used instead of a second one where
     `reuse` is true and no address was asked for. `fitted` gives the profile as it is run here, and what was fitted in
-    words; it is asked only where an engine is spawned.
+    words; it is asked only where an engine is spawned. `remarks` tells, in a thread, what should be known of it.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Engine:
         reuse: bool = True,
         warm: KeepWarm | None = None,
         fitted: Callable[[Profile], tuple[Profile, str]] | None = None,
+        remarks: Callable[[Profile], Iterable[str]] | None = None,
     ) -> None:
         self.profile = profile
         self.runtime = runtime
@@ -87,6 +89,8 @@ class Engine:
         self._address = address
         self._keep = keep
         self._fitted = fitted or (lambda profile: (profile, ""))
+        self._remarks = remarks or (lambda profile: ())
+        self._noted: set[str] = set()
         self._reuse = reuse and address is None
         self._warm = warm or KeepWarm()
         self._id = ""
@@ -121,7 +125,7 @@ class Engine:
         except BaseException as error:
             self.state = "failed" if isinstance(error, EngineError) else "stopped"
             raise
-        self._tasks.append(asyncio.create_task(self._follow()))
+        self._tasks += [asyncio.create_task(self._follow()), asyncio.create_task(self._remark())]
 
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything from the start on (of log lines the latest thousands), until the engine has stopped or failed."""
@@ -189,6 +193,7 @@ class Engine:
         self._stopping, self._lost = False, False
         self._last = {}
         self._log_reader, self._broadcast = LogReader(), Broadcast()
+        self._noted = set()
         self.failure, self.left = None, []
         self.endpoint, self.pid, self.reused = None, None, False
 
@@ -320,7 +325,21 @@ class Engine:
         at = None if self.reused else time.monotonic() - self._began
         for line in tail.lines():
             for event in self._log_reader.feed(line, at):
-                self._broadcast.publish(event)
+                if isinstance(event, EngineNote):
+                    self._note(event.text)
+                else:
+                    self._broadcast.publish(event)
+
+    async def _remark(self) -> None:
+        """Tell what is known before vLLM says it, or does not."""
+        for text in await asyncio.to_thread(lambda: tuple(self._remarks(self.profile))):
+            self._note(text)
+
+    def _note(self, text: str) -> None:
+        # After its last event nothing more may come.
+        if text not in self._noted and self.state in ("starting", "ready"):
+            self._noted.add(text)
+            self._broadcast.publish(EngineNote(text))
 
     async def _doubted(self, since: float | None) -> float | None:
         """When the log first said that the engine is lost; sets `_lost`, and has it ended, once that is certain."""

@@ -10,9 +10,10 @@ from gemma_backend.engine.cause import Cause, filled
 from gemma_backend.engine.causes import BY_NAME, CAUSES
 from gemma_backend.engine.exit_codes import CORE_DIED, by_exit_code
 from gemma_backend.engine.lines import Line, later, parse, pieces
+from gemma_backend.engine.notes import of_line
 from gemma_backend.engine.phases import READY, SERVER, VERSION, PhaseTracker
 from gemma_backend.engine.tracebacks import BARE, START, STOPPED, WRAPPERS, Raised, Tracebacks, chains, root, unknown
-from gemma_backend.types import EngineEvent, Failure, LogLine, Phase, PhaseChanged
+from gemma_backend.types import EngineEvent, EngineNote, Failure, LogLine, Phase, PhaseChanged
 
 # The engine is lost when one of these is logged, whatever else goes on in other processes.
 FATAL = re.compile(
@@ -104,6 +105,7 @@ class LogReader:
         self._closing = False
         self._bound = True
         self._known: dict[str, str] = {}
+        self._noted: set[str] = set()
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._loose: deque[str] = deque(maxlen=400)
         self._errors: deque[str] = deque(maxlen=8)
@@ -139,6 +141,9 @@ class LogReader:
             moment = self._moment(line, at)
             self.recognised = self.recognised or bool(line.level or line.process)
             events.append(LogLine(piece))
+            if line.level and (note := of_line(line.text)) and note not in self._noted:
+                self._noted.add(note)
+                events.append(EngineNote(note))
             if not self.tracker.phases:
                 events.append(PhaseChanged(self.tracker.begin(moment)))
             opened = len(self.tracker.phases)

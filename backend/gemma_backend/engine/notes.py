@@ -52,6 +52,15 @@ _LINES: tuple[tuple[re.Pattern[str], str], ...] = (
         "This vLLM no longer knows VLLM_NVFP4_GEMM_BACKEND and chose the FP4 kernels itself: give it --linear-backend.",
     ),
 )
+# One look for nearly all lines of a log, which need no word.
+_ANY = re.compile("|".join(f"(?i:{one.pattern})" if one.flags & re.IGNORECASE else one.pattern for one, _ in _LINES))
+
+
+def of_line(text: str) -> str:
+    """What one line of a log means that is in the table, else ""."""
+    if not _ANY.search(text):
+        return ""
+    return next(meaning for pattern, meaning in _LINES if pattern.search(text))
 
 
 def of_log(text: str) -> tuple[str, ...]:
@@ -59,15 +68,20 @@ def of_log(text: str) -> tuple[str, ...]:
     return tuple(meaning for pattern, meaning in _LINES if pattern.search(text))
 
 
-def of_weights(weights: Fp4 | None, capabilities: Iterable[tuple[int, int] | None]) -> tuple[str, ...]:
-    """What becomes of FP4 weights on GPUs with these compute capabilities, where vLLM does not say it; pure."""
+def of_weights(
+    weights: Fp4 | None, capabilities: Iterable[tuple[int, int] | None], *, marlin: bool = False
+) -> tuple[str, ...]:
+    """What becomes of FP4 weights on GPUs with these compute capabilities, where vLLM does not say it; pure.
+
+    `marlin` says that its kernels were asked for.
+    """
     if weights is None:
         return ()
     majors = {capability[0] for capability in capabilities if capability is not None}
     if weights.weight_only:
         return (NATIVE,) if any(major < 10 or major == 12 for major in majors) else ()
     told = []
-    if 12 in majors:
+    if 12 in majors and not marlin:
         told.append(SM12X)
     if any(major < 10 for major in majors):
         told.append(NO_UNITS)

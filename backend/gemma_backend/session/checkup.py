@@ -10,11 +10,11 @@ from gemma_backend.config.profiles import Profile
 from gemma_backend.config.settings import Settings
 from gemma_backend.engine import fp4_backend
 from gemma_backend.engine.command import version_tuple
-from gemma_backend.engine.notes import of_weights
 from gemma_backend.runtime import flags
 from gemma_backend.runtime.container import is_image
 from gemma_backend.runtime.fitting import misfits
 from gemma_backend.session.machine import Facts, User, look
+from gemma_backend.session.remarks import of_kernels
 
 Verdict = Literal["ok", "note", "missing"]
 GIB = 1 << 30
@@ -227,10 +227,7 @@ def checkpoint(facts: Facts) -> Iterator[Finding]:
         return
     yield Finding("checkpoint", "ok", f"{facts.profile.served_name} in {facts.checkpoint}")
     if _uses_gpu(facts):
-        if facts.installed is not None and fp4_backend.guesses_wrong(facts.weights, version_tuple(version)):
-            text = f"vLLM {version} would take its weight-only FP4 for W4A4, so Marlin kernels are asked for"
-            yield Finding("FP4", "note", text)
-        for note in of_weights(facts.weights, [gpu.compute_capability for gpu in facts.gpus]):
+        for note in of_kernels(facts.profile, facts.weights, version, [gpu.compute_capability for gpu in facts.gpus]):
             yield Finding("FP4", "note", note)
 
 

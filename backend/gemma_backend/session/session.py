@@ -239,6 +239,7 @@ class Session(Asking):
         from gemma_backend.engine.engine import Engine
         from gemma_backend.runtime.find import find
         from gemma_backend.session.planning import planner
+        from gemma_backend.session.remarks import remarks
         from gemma_backend.session.warm import keep_warm
 
         profile = self.profile
@@ -250,7 +251,14 @@ class Session(Asking):
         if self._engine is not None:
             await self._engine.stop()
         warm = await asyncio.to_thread(keep_warm, self.settings.engine, stays=self.settings.engine.on_quit == "keep")
-        engine = self._engine = Engine(profile, runtime, checkpoint, fitted=planner(runtime, checkpoint), warm=warm)
+        engine = self._engine = Engine(
+            profile,
+            runtime,
+            checkpoint,
+            warm=warm,
+            fitted=planner(runtime, checkpoint),
+            remarks=remarks(runtime, checkpoint),
+        )
         self._raw_form = not await asyncio.to_thread(has_chat_template, checkpoint)
         await engine.start()
         self.managed = not engine.reused

@@ -83,6 +83,13 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineNote:
+    """A sentence on what vLLM does without a word, or says in words that look worse than what they mean."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineReady:
     """`/health` answered 200; `seconds` from spawn, None where a running engine was re-used."""
 
@@ -110,4 +117,6 @@ class EngineFailed:
     failure: Failure
 
 
-EngineEvent = EarlierStarts | PhaseChanged | LogLine | EngineReady | EngineStopping | EngineStopped | EngineFailed
+EngineEvent = (
+    EarlierStarts | PhaseChanged | LogLine | EngineNote | EngineReady | EngineStopping | EngineStopped | EngineFailed
+)

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.timer import Timer
 
-from gemma_backend.types import EngineEvent, EngineFailed, EngineReady, EngineState, LogLine
+from gemma_backend.types import EngineEvent, EngineFailed, EngineNote, EngineReady, EngineState, LogLine
 from gemma_tui.tui.conversation import Conversation
 from gemma_tui.tui.screens.composing import HINT
 from gemma_tui.tui.screens.remembering import RememberingScreen
@@ -132,6 +132,9 @@ class MainScreen(RememberingScreen):
             self.notice.say(failure.cause, "error", advice=f"{failure.advice}{log}".strip(), keys="Ctrl+R tries again")
         elif isinstance(event, EngineReady) and self.notice.kind == "error":
             self.notice.close()
+        elif isinstance(event, EngineNote) and self.start_view.has_class("-compact") and not self.notice.message:
+            # Before anything was said the start has room for it.
+            self.notice.say(event.text, keys="Esc closes this")
         self.changed()
 
     def fail(self, sentence: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gemma_tui.start_progress import clock as clock
+
 NONE = "not available"
 _GIB = 1 << 30
 _MIB = 1 << 20
@@ -66,16 +68,6 @@ def span(seconds: float) -> str:
 def gib(size: float) -> str:
     """Bytes as a number of GiB."""
     return f"{size / _GIB:,.{1 if size >= 0.95 * _GIB else 2}f}"
-
-
-def clock(seconds: float) -> str:
-    """A time that goes on: `8 s`, `3:05`, `1:02:09`."""
-    total = int(seconds)
-    if total < 60:
-        return f"{total} s"
-    minutes, rest = divmod(total, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def memory(size: float) -> str:

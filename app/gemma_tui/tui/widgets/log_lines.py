@@ -11,17 +11,20 @@ from typing import Literal
 from rich.cells import cell_len, chop_cells
 
 from gemma_backend.engine.lines import Line, parse, pieces
+from gemma_backend.engine.notes import of_line
 from gemma_backend.text.clean import clean
 
 Level = Literal["all", "warnings", "errors"]
+HEAD = 20
+"""Cells of an entry's columns: how loud it is, its time and its process."""
 LEVELS: tuple[Level, ...] = ("all", "warnings", "errors")
-Kind = Literal["plain", "warning", "error"]
-"""How loud an entry is, which the screen also says by a letter in front."""
+Kind = Literal["plain", "warning", "error", "note"]
+"""How loud an entry is, which the screen also says by a letter in front; a note is ours, on the line above it."""
 
 KEPT = 20_000
 """Lines in memory; of a longer log the latest."""
 _DROPPED = 4_000
-_SIGNS: dict[Kind, str] = {"plain": " ", "warning": "W", "error": "E"}
+_SIGNS: dict[Kind, str] = {"plain": " ", "warning": "W", "error": "E", "note": "i"}
 _SHORT = (("APIServer", "server"), ("EngineCore", "core"), ("VllmWorker", "worker"), ("Worker", "worker"))
 _RAISED = re.compile(r"Traceback \(most recent call last\)|Fatal Python error|[\w.]*(?:Error|Exception)\b")
 # Of a progress bar only its latest state says anything.
@@ -65,6 +68,7 @@ class LogLines:
         self._shown: list[Entry] = []
         self._starts: list[int] = [0]
         self._kinds: dict[tuple[str, int | None], Kind] = {}
+        self._noted: set[str] = set()
 
     @property
     def rows(self) -> int:
@@ -80,7 +84,11 @@ class LogLines:
         """Take in more of the log; returns how many rows at the top went because the log became too long."""
         for raw in lines:
             for piece in pieces(raw):
-                self._add(self._entry(parse(piece)))
+                line = parse(piece)
+                self._add(self._entry(line))
+                if line.level and (note := of_line(line.text)) and note not in self._noted:
+                    self._noted.add(note)
+                    self._add(Entry(f"{_SIGNS['note']} {' ' * (HEAD - 2)}", note, "note"))
         if len(self.entries) <= KEPT:
             return 0
         before = self._shown[:]

@@ -24,7 +24,7 @@ class LogPane(ScrollView, can_focus=True):
     """Shows `lines`; posts Moved when it starts or stops to follow, or what is shown has changed."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "log--plain", "log--head", "log--warning", "log--error", "log--match", "log--here",
+        "log--plain", "log--head", "log--warning", "log--error", "log--note", "log--match", "log--here",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "rows(-1)", "Up", show=False),

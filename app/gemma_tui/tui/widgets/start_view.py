@@ -15,6 +15,7 @@ from gemma_backend.types import (
     EarlierStarts,
     EngineEvent,
     EngineFailed,
+    EngineNote,
     EngineReady,
     EngineStopped,
     EngineStopping,
@@ -22,7 +23,7 @@ from gemma_backend.types import (
     Phase,
     PhaseChanged,
 )
-from gemma_tui.tui.widgets.start_progress import progress
+from gemma_tui.start_progress import progress
 from gemma_tui.tui.widgets.text_cells import fit, wrap
 
 Line = list[tuple[str, str]]
@@ -34,6 +35,7 @@ _TIPS = (
     ("F1", "shows every key"),
 )
 BAR_COLUMNS = 60
+NOTE_COLUMNS = 100
 
 
 class StartView(Widget):
@@ -55,6 +57,7 @@ class StartView(Widget):
         self._log = ""
         self._earlier: EarlierStarts | None = None
         self._share = 0.0
+        self._notes: list[str] = []
 
     def introduce(self, title: str, subtitle: str) -> None:
         """Say what is being started or reached, and why that."""
@@ -64,7 +67,7 @@ class StartView(Widget):
     def begin(self) -> None:
         """A start begins: forget the phases of an earlier one."""
         self.phases, self._state, self._seconds, self._began = [], "starting", None, self._now()
-        self._log, self._earlier, self._share = "", None, 0.0
+        self._log, self._earlier, self._share, self._notes = "", None, 0.0, []
         self.refresh()
 
     def take(self, event: EngineEvent) -> None:
@@ -88,6 +91,8 @@ class StartView(Widget):
                 self._state = "failed"
             case EngineStopping() | EngineStopped():
                 self._state = "stopped"
+            case EngineNote(text=text):
+                self._notes.append(clean(text, keep_newlines=False))
             case LogLine(text=text):
                 self._log = clean(text, keep_newlines=False)
         self.refresh()
@@ -133,10 +138,19 @@ class StartView(Widget):
         if self._state == "ready":
             seconds = f" in {self._seconds:.0f} s" if self._seconds is not None else ""
             now, end = [[("● ", "done"), (f"ready{seconds}", "text")]], []
+        end += self._note_lines(width)
         room = height - len(head) - len(tips) - len(end)
         if room < min(4, len(now)):
             tips, room = [], height - len(head) - len(end)
         return [*head, *now[-max(1, room) :], *end, *tips]
+
+    def _note_lines(self, width: int) -> list[Line]:
+        """What vLLM does not say, or says in words that mislead."""
+        lines: list[Line] = [[]] if self._notes and self._state in ("starting", "ready") else []
+        for note in self._notes if lines else ():
+            rows = wrap(note, min(width, NOTE_COLUMNS) - 2)
+            lines += [[("i " if row is rows[0] else "  ", "now"), (row, "muted")] for row in rows]
+        return lines
 
     def _end_lines(self, width: int) -> list[Line]:
         """The bar with what it says, and the latest line of the log."""

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 
 from gemma_backend.types import START_PHASES, EarlierStarts, Phase
-from gemma_tui.tui.widgets.dashboard_words import clock
 
 # `shard 3 of 7`, `graph 24 of 51, FULL`
 PART = re.compile(r"\b(\d{1,6}) of (\d{1,6})\b")
@@ -20,6 +19,16 @@ class Progress:
 
     share: float
     words: str
+
+
+def clock(seconds: float) -> str:
+    """A time that goes on: `8 s`, `3:05`, `1:02:09`."""
+    total = int(seconds)
+    if total < 60:
+        return f"{total} s"
+    minutes, rest = divmod(total, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def progress(earlier: EarlierStarts | None, phase: Phase | None, elapsed: float) -> Progress:
