@@ -94,8 +94,8 @@ def _apart(row: str) -> Iterator[str]:
     tags = TAG.finditer(row) if "pid=" in row else ()
     bars = BAR.finditer(row) if "%" in row else ()
     for found in sorted([*tags, *bars, *HEAD.finditer(row)], key=lambda match: match.start()):
-        # Tags and a head that follow one another directly are one prefix; one after other text starts a new line. So does
-        # one after a head, which is a prefix's end: the line that it stands before was empty.
+        # Tags and a head that follow one another directly are one prefix; one after other text starts a new line.
+        # So does one after a head, which is a prefix's end: the line that it stands before was empty.
         other = bool(row[end : found.start()].strip()) and not WRAPPER.fullmatch(row[cuts[-1] : found.start()])
         if other or (headed and found.re is not BAR):
             cuts.append(found.start())

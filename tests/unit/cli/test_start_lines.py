@@ -6,6 +6,8 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 from gemma_backend.engine import notes
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.types import EarlierPhase, EarlierStarts, EngineNote, EngineReady, LogLine, Phase, PhaseChanged
@@ -50,25 +52,25 @@ def test_on_a_terminal_a_phase_is_drawn_over_as_it_goes_on() -> None:
     assert told == list(dict.fromkeys(told)) and "graphs" in told
     graphs = written[written.index("graphs") :]
     assert "graph 3 of 51" in graphs and "graph 51 of 51" in graphs
-    assert [row for row in kept if "graphs" in row][0].endswith("graph 51 of 51, FULL")
+    assert next(row for row in kept if "graphs" in row).endswith("graph 51 of 51, FULL")
     drawn = [part for part in written.replace("\n", "\r\x1b[K").split("\r\x1b[K") if names([part])]
     assert max(len(part) for part in drawn) < 80
 
 
-def test_the_time_left_is_that_of_earlier_starts() -> None:
+@pytest.mark.parametrize("live", [False, True])
+def test_the_time_left_is_that_of_earlier_starts(live: bool) -> None:
     earlier = EarlierStarts(2, 100.0, (EarlierPhase("imports", 20.0, 80.0), EarlierPhase("weights", 50.0, 30.0)))
-    for live in (False, True):
-        stream, at = io.StringIO(), 0.0
-        lines = StartLines(stream, live=live, columns=80, now=lambda: at)
-        lines.take(earlier)
-        lines.take(PhaseChanged(Phase("imports", 0.0)))
-        at = 30.0
-        lines.take(PhaseChanged(Phase("weights", 30.0, None, "shard 1 of 7")))
-        assert "30.0 s  weights        shard 1 of 7 · about 80 s left" in stream.getvalue()
-        at = 50.0
-        lines.tick()
-        assert ("shard 1 of 7 · about 60 s left" in stream.getvalue()) is live
-        lines.take(EngineNote("mind\x1b[2J this"))
-        assert "\x1b[2J" not in stream.getvalue() and "Note: mind" in stream.getvalue()
-        lines.take(LogLine("hello"))
-        assert "hello" not in stream.getvalue()
+    stream, at = io.StringIO(), 0.0
+    lines = StartLines(stream, live=live, columns=80, now=lambda: at)
+    lines.take(earlier)
+    lines.take(PhaseChanged(Phase("imports", 0.0)))
+    at = 30.0
+    lines.take(PhaseChanged(Phase("weights", 30.0, None, "shard 1 of 7")))
+    assert "30.0 s  weights        shard 1 of 7 · about 80 s left" in stream.getvalue()
+    at = 50.0
+    lines.tick()
+    assert ("shard 1 of 7 · about 60 s left" in stream.getvalue()) is live
+    lines.take(EngineNote("mind\x1b[2J this"))
+    assert "\x1b[2J" not in stream.getvalue() and "Note: mind" in stream.getvalue()
+    lines.take(LogLine("hello"))
+    assert "hello" not in stream.getvalue()
