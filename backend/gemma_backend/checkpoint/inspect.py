@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gemma_backend.checkpoint import reader
 from gemma_backend.checkpoint.gemma import merged_groups
 from gemma_backend.checkpoint.header import Checkpoint
 from gemma_backend.checkpoint.parts import (
@@ -21,8 +22,6 @@ from gemma_backend.checkpoint.parts import (
 # Marlin's tiles (vllm/model_executor/layers/quantization/utils/marlin_utils.py): outputs and inputs of a layer.
 MARLIN_N = 64
 MARLIN_K = 128
-# The first transformers with Gemma 4 (its release notes), where a checkpoint does not say which one wrote it.
-GEMMA4_TRANSFORMERS = "5.5"
 MISTAKEN = (
     "quant_algo says NVFP4 but only weights are quantised: vLLM 0.19 to 0.28 expect scales for activations that are "
     'not there, unless the Marlin kernels are forced (linear-backend = "marlin").'
@@ -127,7 +126,7 @@ def _refused(packed: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
 
 
 def _transformers(config: dict[str, Any], architecture: str) -> str:
-    written = config.get("transformers_version")
-    if isinstance(written, str) and written:
-        return written
-    return GEMMA4_TRANSFORMERS if architecture.startswith("Gemma4") else ""
+    wanted = reader.need(config)
+    if wanted is not None:
+        return wanted.transformers
+    return reader.GEMMA4 if architecture.startswith("Gemma4") else ""

@@ -18,6 +18,7 @@ from gemma_backend.engine.broadcast import Broadcast
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.engine.health import answers
 from gemma_backend.engine.launch import KeepWarm, Launch
+from gemma_backend.engine.readable import refuse_unreadable
 from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
 from gemma_backend.runtime import flags
@@ -225,6 +226,7 @@ class Engine:
         profile, words = await asyncio.to_thread(self._fitted, self.profile)
         if words:
             self._broadcast.publish(PhaseChanged(Phase("memory planned", 0.0, 0.0, words)))
+        await asyncio.to_thread(refuse_unreadable, self.checkpoint, self.runtime)
         known = await self._known_flags(profile)
         launch = Launch(profile, self.runtime, self.checkpoint, self._address, self._keep, self._warm, known)
         self._id, self._folder, self.log, self.endpoint = launch.id, launch.folder, launch.log, launch.endpoint

@@ -69,13 +69,9 @@ PAIRS = (
 )
 
 
-def misfits(found: Packages, checkpoint_transformers: str = "") -> list[Misfit]:
-    """Everything that does not fit in `found`, the fatal first; pure.
-
-    `checkpoint_transformers` is the version that wrote the checkpoint's config.json, "" if it is not told.
-    """
+def misfits(found: Packages) -> list[Misfit]:
+    """Everything that does not fit in `found`, the fatal first; pure."""
     told = [*_missing(found), *_outside(found), *_pairs(found), *_torchvision(found)]
-    told += _checkpoint(found, checkpoint_transformers)
     return sorted(told, key=lambda one: not one.fatal)
 
 
@@ -138,22 +134,6 @@ def _torchvision(found: Packages) -> list[Misfit]:
         Misfit(
             f"torchvision {vision} was built for torch 2.{parts[1][1] - 15}, and {torch} is installed",
             f"Install torchvision 0.{parts[0][1] + 15} in the runtime's environment.",
-        )
-    ]
-
-
-def _checkpoint(found: Packages, wrote: str) -> list[Misfit]:
-    have = found.versions.get("transformers")
-    try:
-        if not wrote or have is None or Version(have).release[:2] >= Version(wrote).release[:2]:
-            return []
-    except InvalidVersion:
-        return []
-    return [
-        Misfit(
-            f"the checkpoint was written by transformers {wrote}, and the runtime has {have}, which may not read it",
-            "If the start fails on an unknown configuration, use a runtime with a newer transformers.",
-            fatal=False,
         )
     ]
 

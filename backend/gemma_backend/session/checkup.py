@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gemma_backend.checkpoint import reader
 from gemma_backend.config.profiles import Profile
 from gemma_backend.config.settings import Settings
 from gemma_backend.engine import fp4_backend
@@ -194,9 +195,14 @@ def packages(facts: Facts) -> Iterator[Finding]:
         yield Finding("vLLM", "missing", f"{installed.runtime.name} does not run", "Install it again, or repair it.")
         return
     held = installed.packages
-    found = misfits(held, facts.checkpoint_transformers)
+    found = misfits(held)
     for one in found:
         yield Finding("packages", "missing" if one.fatal else "note", one.text, one.advice)
+    wanted = facts.checkpoint_need
+    unread = reader.unreadable(held.versions.get("transformers"), wanted)
+    if wanted is not None and unread is not None:
+        advice = reader.NEWER if wanted.certain else f"If the start fails on an unknown configuration: {reader.NEWER}"
+        yield Finding("checkpoint", "missing" if wanted.certain else "note", unread, advice)
     if installed.import_problem is not None:
         yield Finding(
             "torchvision",

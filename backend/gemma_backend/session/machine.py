@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -11,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemma_backend.checkpoint import fp4
+from gemma_backend.checkpoint import fp4, reader
 from gemma_backend.checkpoint.fit import Plan
 from gemma_backend.checkpoint.header import read_checkpoint
 from gemma_backend.checkpoint.locate import locate
@@ -79,7 +78,7 @@ class Facts:
     runtime_disk: int = 0
     checkpoint: Path | None = None
     checkpoint_error: str = ""
-    checkpoint_transformers: str = ""
+    checkpoint_need: reader.Need | None = None
     weights: fp4.Fp4 | None = None
     plan: Plan | None = None
     port: int = 0
@@ -111,7 +110,7 @@ def look(settings: Settings, port: int) -> Facts:
         runtime_disk=_runtime_disk(profile) if installed is None else 0,
         checkpoint=checkpoint,
         checkpoint_error=checkpoint_error,
-        checkpoint_transformers=_written_by(checkpoint) if checkpoint is not None else "",
+        checkpoint_need=reader.need_of(checkpoint) if checkpoint is not None else None,
         weights=fp4.look_at(checkpoint) if checkpoint is not None else None,
         plan=_plan(profile, cards, checkpoint) if checkpoint is not None and profile.runtime != "cpu" else None,
         port=port,
@@ -225,10 +224,3 @@ def _plan(profile: Profile, cards: tuple[GpuMemory, ...], checkpoint: Path) -> P
         return planned(profile, read_checkpoint(checkpoint), card_of(gpu))
     except GemmaError:
         return None
-
-
-def _written_by(checkpoint: Path) -> str:
-    try:
-        return str(json.loads((checkpoint / "config.json").read_text("utf-8")).get("transformers_version") or "")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""

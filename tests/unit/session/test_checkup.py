@@ -15,6 +15,7 @@ import pytest
 
 from gemma_backend.checkpoint.fit import Card, fit
 from gemma_backend.checkpoint.fp4 import Fp4
+from gemma_backend.checkpoint.reader import Need
 from gemma_backend.config.profiles import load_profile
 from gemma_backend.metrics.gpu import Driver
 from gemma_backend.runtime.fitting import misfits
@@ -136,9 +137,15 @@ def test_a_pair_that_was_run_fits() -> None:
     versions = {"vllm": "0.26.0", "torch": "2.11.0", "torchvision": "0.26.0", "transformers": "5.10.4"}
     found = misfits(replace(PACKAGES, versions=SOUND | versions | {"tokenizers": "0.22.2"}, requires={}))
     assert [one.fatal for one in found] == [False] and "two clips" in found[0].text
-    newer = misfits(PACKAGES, "5.22.0")
-    assert [one.fatal for one in newer] == [False] and "written by transformers 5.22.0" in newer[0].text
-    assert misfits(PACKAGES, "5.10.4") == []
+
+
+def test_a_checkpoint_that_the_runtimes_transformers_cannot_read(sound: Facts) -> None:
+    said = only(replace(sound, checkpoint_need=Need("5.22", "its config.json is new", True)))
+    assert "checkpoint needs transformers 5.22 or newer" in said and "has 5.20.2" in said
+    perhaps = replace(sound, checkpoint_need=Need("5.22.0", "it was written by transformers 5.22.0", False))
+    assert wrong(perhaps) == []
+    assert any("written by transformers 5.22.0" in one.text for one in findings(perhaps) if one.verdict == "note")
+    assert wrong(replace(sound, checkpoint_need=Need("5.10.4", "it was written by transformers 5.10.4", False))) == []
 
 
 def test_a_torchvision_that_cannot_load(sound: Facts) -> None:
