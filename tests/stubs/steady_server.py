@@ -46,7 +46,8 @@ async def serve(delay: float, gap: float) -> None:
                 if head.startswith(b"POST"):
                     await answer(writer, json.loads(body)["max_tokens"])
                 else:
-                    told = json.dumps(times).encode()
+                    models = b" /v1/models " in head
+                    told = json.dumps({"data": [{"id": "gemma-tui/pocket"}]} if models else times).encode()
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
