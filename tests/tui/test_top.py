@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gemma_backend.types import Endpoint
-from gemma_tui.tui.top import TopApp
+from gemma_tui.tui.top import TopApp, arranged
 from gemma_tui.tui.widgets.dashboard import Dashboard
 
 BUSY = (Path(__file__).parents[1] / "fixtures" / "metrics" / "vllm-0.32-cpu-busy.prom").read_bytes()
@@ -203,3 +204,35 @@ async def test_a_hostile_page_is_text_and_bounded() -> None:
             assert "4 MiB" in boards[2].words()
             assert "engine 0" in boards[1].words()
             assert "more" in boards[1].words()
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "expected"),
+    [(1, 80, 22, (1, 22)), (3, 160, 46, (3, 46)), (3, 80, 22, (2, 11)), (5, 120, 38, (3, 19)), (4, 120, 38, (2, 19)),
+     (9, 80, 22, (2, 4)), (2, 30, 22, (1, 11)), (40, 80, 22, (2, 4))],
+)  # fmt: skip
+def test_boards_stand_beside_each_other_where_they_are_legible(
+    count: int, width: int, height: int, expected: tuple[int, int]
+) -> None:
+    assert arranged(count, width, height) == expected
+
+
+async def test_every_server_is_seen_on_a_small_screen_too() -> None:
+    """One of three does not answer: the sum is of the two that do, and says so."""
+    async with replayed() as gone:
+        pass
+    async with replayed() as one, replayed() as two:
+        targets = [(name, Endpoint(url), None) for name, url in (("one", one), ("two", two), ("gone", gone))]
+        app = TopApp(targets, 0.1)
+        async with app.run_test(size=(80, 24)) as pilot:
+            boards = list(app.query(Dashboard))
+            while not (all("running" in board.words() for board in boards[:3]) and "answer" in boards[3].words()):
+                await pilot.pause(0.05)
+            shown = [board.region for board in boards]
+            assert all(app.screen.region.contains_region(region) and region.width >= 34 for region in shown)
+            assert not any(one.overlaps(other) for one, other in itertools.combinations(shown, 2))
+            assert "6 running" in boards[0].words()
+            assert "2 of 3 servers tell their" in boards[0].words().replace("\n", " ")
+            await pilot.resize_terminal(160, 40)
+            while len({board.region.y for board in boards}) > 1:
+                await pilot.pause(0.05)

@@ -13,7 +13,8 @@ from rich.text import Text
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import Static
 
 from gemma_backend.metrics.poll import UNREACHABLE, Poller
@@ -34,6 +35,33 @@ AGAIN_SECONDS = 5.0
 """Until a host that could not be reached is tried again."""
 
 
+NARROWEST = 36
+"""Cells of a board beside others: narrower ones stand below each other."""
+SHORTEST = 4
+"""Rows of a board at least, which are its name and its figures in a line: where that is too much, they scroll."""
+
+
+def arranged(count: int, width: int, height: int) -> tuple[int, int]:
+    """Columns of `count` boards and the rows of each: as many beside each other as are legible, evenly spread."""
+    columns = max(1, min(count, width // NARROWEST))
+    lines = -(-count // columns)
+    return -(-count // lines), max(SHORTEST, height // lines)
+
+
+class Boards(Widget):
+    """Boards in columns, as many as there is room for."""
+
+    _arranged: tuple[int, str] = (1, "")
+
+    def on_resize(self) -> None:
+        columns, rows = arranged(len(self.children), *self.container_size)
+        if (columns, str(rows)) != self._arranged:
+            self._arranged = columns, str(rows)
+            self.styles.grid_size_columns, self.styles.grid_rows = self._arranged
+            # Where a board was wider than it is now, nothing else is drawn.
+            self.call_after_refresh(self.screen.refresh)
+
+
 class TopApp(App[None]):
     """Watches `targets` (name, endpoint, process) every `interval` seconds until it is left.
 
@@ -42,8 +70,10 @@ class TopApp(App[None]):
 
     CSS = """
     Screen { background: $background; color: $foreground; }
-    #boards { height: 1fr; }
-    .board { width: 1fr; min-width: 30; height: 1fr; padding: 0 1; }
+    #boards {
+        height: 1fr; layout: grid; grid-size: 1; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
+    }
+    .board { width: 1fr; height: 1fr; padding: 0 1; }
     .several > .board { border-right: vkey $foreground 25%; }
     .board > Static { height: 1; color: $primary; text-style: bold; }
     #told { height: 1; padding: 0 1; background: $surface; color: $foreground; display: none; }
@@ -94,7 +124,7 @@ class TopApp(App[None]):
 
     def compose(self) -> ComposeResult:
         """The sum first, then each server."""
-        with Horizontal(id="boards", classes="several" if len(self.boards) > 1 else ""):
+        with Boards(id="boards", classes="several" if len(self.boards) > 1 else ""):
             for name, board in zip(self.names, self.boards, strict=True):
                 with Vertical(classes="board"):
                     yield Static(Text(clean(name, keep_newlines=False), no_wrap=True, overflow="ellipsis"))
@@ -130,7 +160,8 @@ class TopApp(App[None]):
                     self._pollers[index].watch(await far.open())
                     break
                 except GemmaError as error:
-                    self._boards[index].show(Sample(time.monotonic(), note=str(error)))
+                    self._latest[index] = sample = Sample(time.monotonic(), note=str(error))
+                    self._boards[index].show(sample)
                     await asyncio.sleep(AGAIN_SECONDS)
             self._pollers[index].cards = far.gpus
             await self._show_samples(index)
@@ -149,10 +180,8 @@ class TopApp(App[None]):
         samples = [sample for sample in self._latest if sample is not None]
         if self._total is None or not samples or len(samples) < len(self._latest):
             return
-        total = together(samples)
-        alive = sum(sample.note != UNREACHABLE for sample in samples)
-        self._total.show_engine("ready" if alive == len(samples) else "stopped")
-        self._total.show(total)
+        self._total.show_engine("ready" if any(sample.note != UNREACHABLE for sample in samples) else "stopped")
+        self._total.show(together(samples))
 
     def _show_keys(self) -> None:
         keys = (Key("q", "Quit", "app.quit"), *watching_keys(self.boards[0], "app"), Key("t", "Theme", "app.theme"))

@@ -10,13 +10,18 @@ from gemma_backend.types import Sample
 def together(samples: Sequence[Sample]) -> Sample:
     """Return the sum of samples of different servers taken at about the same time.
 
-    Rates, requests and cache capacity are added; the cache's share is weighted by capacity. A figure that only some
-    of them tell is None, since a sum without the others would be wrong; so are latencies, whose quantiles have no
-    sum. Memory is the machine's: it is kept where only one of them tells it.
+    Rates, requests and cache capacity are added; the cache's share is weighted by capacity. A server that tells nothing
+    at all is left out, and `note` says so. A figure that only some of the others tell is None, since a sum without the
+    rest would be wrong; so are latencies, whose quantiles have no sum. Memory is the machine's: it is kept where only
+    one of them tells it.
     """
     told = [sample for sample in samples if sample.host is not None]
+    at = max((sample.at for sample in samples), default=0.0)
+    count = len(samples)
+    samples = [sample for sample in samples if sample.make]
+    note = f"{len(samples)} of {count} servers tell their figures: the sum is of those."
     return Sample(
-        at=max((sample.at for sample in samples), default=0.0),
+        at=at,
         generation_rate=_sum(samples, lambda sample: sample.generation_rate),
         prompt_rate=_sum(samples, lambda sample: sample.prompt_rate),
         running=_whole(samples, lambda sample: sample.running),
@@ -26,6 +31,7 @@ def together(samples: Sequence[Sample]) -> Sample:
         preemptions=_whole(samples, lambda sample: sample.preemptions),
         host=told[0].host if len(told) == 1 else None,
         gpus=told[0].gpus if len(told) == 1 else (),
+        note=note if len(samples) < count else "",
     )
 
 

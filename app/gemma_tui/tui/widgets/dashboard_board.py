@@ -123,7 +123,7 @@ def course(board: Board, name: str, width: int, rows: int, unit: str, least: flo
     if width < WITH_UNIT and unit != "s":
         # The figure above has it as well, and cells for the course are few.
         unit = ""
-    labels = (words.scale(top, unit), words.scale(0.0, unit))
+    labels = (words.scale(top, unit) if top else "", words.scale(0.0, unit))
     values = course_of(board, name, plot_columns(width, labels))
     times = (f"{words.span(board.view.span)} ago", "now")
     *drawn, axis = plot(values, rows, width, top=top, labels=labels, times=times)

@@ -21,6 +21,8 @@ WIDEST = 74
 """Cells of a column at most: a value too far from its label is hard to read."""
 GUTTER = 3
 MOST_COLUMNS = 4
+STATE_GROUP = 0
+"""Of the blocks on what the engine is doing."""
 
 
 MOST_SHAPES = 64
@@ -100,7 +102,8 @@ def _columns(blocks: list[Block], count: int) -> list[list[Block]]:
     """Split blocks between groups into `count` columns, so that the longest is as short as it can be."""
     groups: list[list[Block]] = []
     for block in sorted(blocks, key=lambda block: block.group):
-        if groups and groups[-1][0].group == block.group:
+        # What the engine is doing heads the first figures: alone it would take a column for one row.
+        if groups and groups[-1][-1].group in (block.group, STATE_GROUP):
             groups[-1].append(block)
         else:
             groups.append([block])

@@ -43,7 +43,6 @@ STATES: dict[EngineState, tuple[str, str]] = {
 def speed_blocks(board: Board, width: int, tall: int) -> list[Block]:
     """Blocks for a column of `width` cells; the generation's course is `tall` rows high."""
     sample = board.sample or Sample(0.0)
-    long = width >= LONG_LABELS
     blocks = [_state(board.standing, width)]
     if sample.note:
         note = wrap(clean(sample.note, keep_newlines=False), width)[:NOTE_ROWS]
@@ -61,14 +60,14 @@ def speed_blocks(board: Board, width: int, tall: int) -> list[Block]:
     if sample.request_rate is not None or sample.preemptions is not None:
         blocks.append(Block(13, (_served(sample, width),), (), 2))
     latencies = (
-        ("first token" + " (TTFT)" * long, "ttft", sample.ttft, 8),
-        ("each token" + " (ITL)" * long, "itl", sample.itl, 9),
-        ("whole reply" + " (E2E)" * long, "e2e", sample.e2e, 11),
+        ("first token", "TTFT", "ttft", sample.ttft, 8),
+        ("each token", "ITL", "itl", sample.itl, 9),
+        ("whole reply", "E2E", "e2e", sample.e2e, 11),
     )
     blocks.append(Block(14, (text_row(f"latencies, last {words.span(board.view.window)}", width),), (), 3))
     blocks += [
-        Block(rank, (_latency(label, times, width),), course(board, name, width, small, "s"), 3)
-        for label, name, times, rank in latencies
+        Block(rank, (_latency(label, term, times, width),), course(board, name, width, small, "s"), 3)
+        for label, term, name, times, rank in latencies
     ]
     blocks.append(
         Block(4, (pair("KV cache", _cache(sample), width),), gauge(board, sample.kv_cache, "kv_cache", 1.0, width), 4)
@@ -160,13 +159,14 @@ def _served(sample: Sample, width: int) -> Row:
     return pair("", " · ".join(parts), width, "label")
 
 
-def _latency(label: str, times: Quantiles, width: int) -> Row:
-    if times.p50 is None:
-        return pair(label, words.NONE, width)
-    said = f"{words.duration(times.p50)} · p95 {words.duration(times.p95)}"
-    if width >= ALL_QUANTILES:
-        said = f"p50 {said} · p99 {words.duration(times.p99)}"
-    return pair(label, said, width)
+def _latency(label: str, term: str, times: Quantiles, width: int) -> Row:
+    said = words.NONE
+    if times.p50 is not None:
+        said = f"{words.duration(times.p50)} · p95 {words.duration(times.p95)}"
+        if width >= ALL_QUANTILES:
+            said = f"p50 {said} · p99 {words.duration(times.p99)}"
+    long = f"{label} ({term})"
+    return pair(long if width >= LONG_LABELS and cell_len(long) + cell_len(said) < width else label, said, width)
 
 
 def _cache(sample: Sample) -> str:
@@ -188,8 +188,9 @@ def _hits(sample: Sample, width: int) -> list[Block]:
         rows.append(pair("cache hits", " · ".join(parts), width))
     if sample.accepted is not None:
         rows.append(pair("speculated right", words.share(sample.accepted), width))
-    if sample.steps is not None and sample.steps > 0:
-        batch = f" · {sample.generation_rate / sample.steps:.1f} tok each" if sample.generation_rate else ""
+    if sample.steps is not None:
+        told = sample.generation_rate and sample.steps
+        batch = f" · {sample.generation_rate / sample.steps:.1f} tok each" if told else ""
         rows.append(pair("steps", f"{words.number(sample.steps)}/s{batch}", width))
     if sample.api_cpu is not None:
         rows.append(pair("API server", f"{sample.api_cpu * 100:.0f} % of a core", width))
