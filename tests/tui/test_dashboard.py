@@ -77,11 +77,11 @@ def test_every_figure_by_hand() -> None:
 
 
 def test_nothing_known_is_said_and_never_a_zero() -> None:
-    lines = text(board(Sample(0.0, note="This server has no /metrics: what is shown was measured here.")))
+    lines = text(board(Sample(0.0, note="This server has no /metrics. What is shown was measured here.")))
     shown = figures(lines)
     assert set(shown.values()) == {"2:11", "not available"}
     assert set(shown) >= {"generation", "prompt", "requests", "KV cache", "first token", "each token", "whole reply"}
-    assert "This server has no /metrics:" in lines[1]
+    assert "This server has no /metrics." in lines[1]
     assert not any(character.isdigit() for line in lines[1:] for character in line if "last 1 min" not in line)
 
 

@@ -32,9 +32,12 @@ SCRAPE_SECONDS = 10.0
 ABSENT_SECONDS = 30.0
 """How long a server that has no `/metrics` is not asked again."""
 
-ABSENT = "This server has no /metrics: what is shown was measured here."
-REFUSED = "/metrics is closed to this key: what is shown was measured here."
-UNKNOWN = "/metrics holds nothing known here: what is shown was measured here."
+ABSENT = "This server has no /metrics."
+REFUSED = "/metrics is closed to this key."
+KEYLESS = "/metrics needs a key: give it with --api-key-file."
+UNKNOWN = "/metrics holds nothing that is known here."
+MEASURED = "What is shown was measured here."
+"""Follows a note where this program's own requests stand in for what the server does not tell."""
 TOO_LARGE = f"/metrics has more than {MAX_BYTES >> 20} MiB and was not read."
 UNREACHABLE = "The server does not answer."
 
@@ -135,7 +138,11 @@ class Poller:
             since = self._readings.since(self.window)
             look = sample(old, reading, since if since is not reading else None)
         look = dataclasses.replace(look, host=host, gpus=cards, note=self._note)
-        return self.own.fill(look) if self.own is not None else look
+        if self.own is None:
+            return look
+        if self._note in (ABSENT, REFUSED, KEYLESS, UNKNOWN):
+            look = dataclasses.replace(look, note=f"{self._note} {MEASURED}")
+        return self.own.fill(look)
 
     def _machine(self) -> tuple[HostMemory | None, tuple[GpuMemory, ...]]:
         if self._endpoint is not None and self._tree is None and not is_local(self._endpoint):
@@ -170,7 +177,9 @@ class Poller:
         headers = {"Accept": "text/plain", "Accept-Encoding": "identity"}
         async with client.stream("GET", "/metrics", headers=headers) as response:
             if response.status_code != 200 or response.headers.get("content-encoding", "identity") != "identity":
-                self._note = REFUSED if response.status_code in (401, 403) else ABSENT
+                self._note = ABSENT
+                if response.status_code in (401, 403):
+                    self._note = REFUSED if self._endpoint and self._endpoint.api_key else KEYLESS
                 return None
             chunks: list[bytes] = []
             size = 0

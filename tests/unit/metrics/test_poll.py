@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import os
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gemma_backend.metrics import poll
+from gemma_backend.metrics.own import OwnMeasures
 from gemma_backend.metrics.poll import Poller
 from gemma_backend.types import Endpoint, Sample
 
@@ -134,7 +136,7 @@ async def test_a_server_without_metrics_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("answer", "note"),
     [
-        (page(b"", "401 Unauthorized"), poll.REFUSED),
+        (page(b"", "401 Unauthorized"), poll.KEYLESS),
         (page(b"<html>hello</html>"), poll.UNKNOWN),
         (page(b"", "302 Found", "Location: http://example.org/\r\n"), poll.ABSENT),
         (page(gzip.compress(bytes(1 << 20)), headers="Content-Encoding: gzip\r\n"), poll.ABSENT),
@@ -148,6 +150,22 @@ async def test_what_is_no_metrics_page_is_said(answer: bytes, note: str) -> None
         (sample,) = await some(Poller(endpoint, interval=0.05), 1, answered=True)
     assert sample.note == note
     assert sample.running is None
+
+
+async def test_a_page_behind_a_key() -> None:
+    async def answer(writer: asyncio.StreamWriter, _: int) -> None:
+        right = "authorization: bearer right" in server.requests[-1].lower()
+        writer.write(page(BUSY) if right else page(b"", "403 Forbidden"))
+
+    async with served(answer) as (endpoint, server):
+        (opened,) = await some(Poller(dataclasses.replace(endpoint, api_key="right"), interval=0.05), 1, answered=True)
+        (closed,) = await some(Poller(dataclasses.replace(endpoint, api_key="wrong"), interval=0.05), 1, answered=True)
+        # With requests of our own in view, the note says whose figures are shown.
+        mine = Poller(endpoint, interval=0.05, own=OwnMeasures())
+        (measured,) = await some(mine, 1, answered=True)
+    assert (opened.note, opened.running) == ("", 3)
+    assert closed.note == poll.REFUSED
+    assert measured.note == f"{poll.KEYLESS} {poll.MEASURED}"
 
 
 async def test_nobody_listens() -> None:

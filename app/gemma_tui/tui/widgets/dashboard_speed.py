@@ -189,8 +189,9 @@ def _hits(sample: Sample, width: int) -> list[Block]:
     if sample.accepted is not None:
         rows.append(pair("speculated right", words.share(sample.accepted), width))
     if sample.steps is not None:
-        told = sample.generation_rate and sample.steps
-        batch = f" · {sample.generation_rate / sample.steps:.1f} tok each" if told else ""
+        batch = ""
+        if sample.generation_rate and sample.steps:
+            batch = f" · {sample.generation_rate / sample.steps:.1f} tok each"
         rows.append(pair("steps", f"{words.number(sample.steps)}/s{batch}", width))
     if sample.api_cpu is not None:
         rows.append(pair("API server", f"{sample.api_cpu * 100:.0f} % of a core", width))
