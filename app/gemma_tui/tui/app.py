@@ -25,6 +25,7 @@ from gemma_tui.tui.terminal_input import AskedApp, keep_answers_from_keys
 from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
 
 if TYPE_CHECKING:
+    from gemma_backend.metrics.facts import Facts
     from gemma_backend.metrics.poll import Poller
     from gemma_backend.session.session import Session
 
@@ -220,8 +221,6 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         self.main.introduce(opened)
         await self.session.start()
         self.follow(self.session)
-        # The OpenAI client takes half a second to import; the first prompt should not wait for it.
-        self.run_worker(asyncio.to_thread(_import_client), group="import")
 
     @work(group="follow")
     async def follow(self, session: Session) -> None:
@@ -251,9 +250,13 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
                 self.main.dashboard.show(sample)
 
     async def _learn_facts(self, session: Session) -> None:
-        from gemma_backend.session.known import facts_of_session
+        def facts() -> Facts | None:
+            from gemma_backend.session.known import facts_of_session
 
-        self.main.dashboard.show_facts(await asyncio.to_thread(facts_of_session, session))
+            return facts_of_session(session)
+
+        # Of a server elsewhere nothing is known.
+        self.main.dashboard.show_facts(await asyncio.to_thread(facts) if session.pid is not None else None)
 
     async def _learn_context(self, session: Session) -> None:
         from gemma_backend.endpoint.probe import offers
@@ -367,8 +370,3 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
             self._exception_event.set()
         self._return_code = 70
         self._close_messages_no_wait()
-
-
-def _import_client() -> None:
-    importlib.import_module("gemma_backend.chat.client")
-    importlib.import_module("openai")

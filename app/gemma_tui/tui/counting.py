@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gemma_backend.endpoint.tokenize import count_tokens
 from gemma_backend.types import AudioPart, ImagePart, TextPart
 from gemma_tui.tui.widgets.chips import Chip
 from gemma_tui.tui.widgets.preview import part_cost
@@ -34,6 +33,9 @@ class Counter:
         texts = [chip.part.text for chip in chips if isinstance(chip.part, TextPart)]
         whole = "\n\n".join([*texts, text] if text else texts)
         if whole and (self._counted is None or self._counted[0] != whole):
+            # With its HTTP client this is an eighth of all that is imported before typing is accepted.
+            from gemma_backend.endpoint.tokenize import count_tokens
+
             counted = await count_tokens(session.endpoint, session.model, whole)
             if counted is None:
                 return None

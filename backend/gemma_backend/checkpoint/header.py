@@ -7,12 +7,12 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from gemma_backend.types import BadInput
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Bytes of one element of each type that the format knows (safetensors/src/tensor.rs).
 WIDTH = {
@@ -79,6 +79,9 @@ class Tensor:
 
     def read(self) -> npt.NDArray[Any]:
         """The elements, mapped from the file; FP8 and BF16 as unsigned integers of their bits. BadInput if cut off."""
+        # The screen reads headers alone, and numpy would cost it 11 MB.
+        import numpy as np
+
         try:
             if self.file.stat().st_size < self.stop:
                 raise BadInput(f"{self.file.name} ends before {self.name}: copy or download it again.")
