@@ -141,11 +141,11 @@ def failure(event: Failed) -> GemmaError:
 def _schema(name: str) -> dict[str, Any]:
     from pathlib import Path
 
+    from gemma_backend.text.given import read_given
     from gemma_backend.types import BadInput
 
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(_SCHEMA_LIMIT + 1)
+        data = read_given(Path(name), _SCHEMA_LIMIT + 1)
     except OSError as error:
         raise BadInput(f"--schema {name} cannot be read: {error.strerror or 'it is no file'}.") from None
     if len(data) > _SCHEMA_LIMIT:

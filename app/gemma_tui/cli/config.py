@@ -10,13 +10,13 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions of `config`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="print every setting with its source", allow_abbrev=False)
+    show = actions.add_parser("show", help="print every setting with its source")
     show.add_argument("--json", action="store_true", help="print JSON")
-    actions.add_parser("path", help="print the path of config.toml", allow_abbrev=False)
-    actions.add_parser("edit", help="open config.toml in $VISUAL or $EDITOR, then check it", allow_abbrev=False)
-    schema = actions.add_parser("schema", help="print the JSON Schema of config.toml for editors", allow_abbrev=False)
+    actions.add_parser("path", help="print the path of config.toml")
+    actions.add_parser("edit", help="open config.toml in $VISUAL or $EDITOR, then check it")
+    schema = actions.add_parser("schema", help="print the JSON Schema of config.toml for editors")
     schema.add_argument("--profile-file", action="store_true", help="of a file in the folder profiles instead")
-    validate = actions.add_parser("validate", help="name every mistake in config.toml and profiles", allow_abbrev=False)
+    validate = actions.add_parser("validate", help="name every mistake in config.toml and profiles")
     validate.add_argument("file", metavar="FILE", nargs="?", help="check this file instead, a profile or a config.toml")
 
 

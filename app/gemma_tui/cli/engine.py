@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every verb whose module is there."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, (module, part, line) in VERBS.items():
-        child = verbs.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        child = verbs.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".")
         loaded = importlib.import_module(module)
         getattr(loaded, f"add_{part}_arguments" if part else "add_arguments")(child)
 

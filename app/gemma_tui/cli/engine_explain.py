@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
 def _text(name: str) -> str:
     from pathlib import Path
 
+    from gemma_backend.text.given import read_given
     from gemma_backend.types import BadInput
 
     if not name:
@@ -51,8 +52,7 @@ def _text(name: str) -> str:
         if name == "-":
             data = sys.stdin.buffer.read(_LOG_BYTES) if sys.stdin is not None else b""
         else:
-            with Path(name).open("rb") as file:
-                data = file.read(_LOG_BYTES)
+            data = read_given(Path(name), _LOG_BYTES)
     except OSError as error:
         raise BadInput(f"the log {name} cannot be read: {error.strerror}. Give the path of a file, or -.") from None
     # PowerShell saves what a program writes as UTF-16.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gemma_tui import __version__
 from gemma_tui.cli import leftovers
+from gemma_tui.cli.parser import Parser
 
 # As in `typing`, whose import would take a tenth of the time to the first frame.
 TYPE_CHECKING = False
@@ -63,18 +64,17 @@ class Given(argparse.Namespace):
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Parser with every subcommand's name and help, and the full options of those named in `argv`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gemma-tui",
         description="Run Gemma 4 E2B on this machine and talk to it: text, pictures and sound.",
         epilog="Without a subcommand the terminal UI opens. Exit codes: 0 done, 2 usage, 3 engine failed, "
         "4 endpoint unreachable or key refused, 5 bad input, 70 a bug of ours, 130 interrupted.",
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"gemma-tui {__version__}")
     importlib.import_module(SCREEN).add_arguments(parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (module, line) in COMMANDS.items():
-        child = subparsers.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        child = subparsers.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".")
         if name in argv:
             importlib.import_module(module).add_arguments(child)
     return parser
@@ -99,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.useless():
             parser.error(f"--{name.replace('_', '-')} does nothing for {args.command}: leave it out")
         if getattr(args, "gpu", None) is not None:
+            if args.gpu < 0:
+                parser.error("argument --gpu: GPUs are numbered from 0, as nvidia-smi lists them")
             # A flag beats a variable, and every command reads its settings anew.
             os.environ["GEMMA_TUI_GPU"] = str(args.gpu)
         module = COMMANDS[args.command][0] if args.command else SCREEN
@@ -133,7 +135,7 @@ def report(error: Exception) -> int:
     from gemma_backend.types import GemmaError
 
     if isinstance(error, GemmaError):
-        print(f"gemma-tui: {clean(str(error))}", file=sys.stderr)
+        print(f"gemma-tui: {clean(str(error), keep_newlines=False)}", file=sys.stderr)
         return error.exit_code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         print("gemma-tui: The disk is full: free some space and try again.", file=sys.stderr)

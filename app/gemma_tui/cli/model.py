@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every action."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (module, part, line) in ACTIONS.items():
-        child = actions.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        child = actions.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".")
         getattr(importlib.import_module(module), f"add_{part}_arguments")(child)
 
 

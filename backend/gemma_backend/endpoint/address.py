@@ -6,10 +6,10 @@ import dataclasses
 import ipaddress
 import os
 import re
-import select
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from gemma_backend.text.given import read_given
 from gemma_backend.types import BadInput, Endpoint, UsageError
 
 EXAMPLE = "for example --url http://localhost:8000/v1"
@@ -99,7 +99,7 @@ def key_warning(endpoint: Endpoint) -> str | None:
 
 def _key_from(path: Path) -> str:
     try:
-        data = _start_of(path)
+        data = read_given(path, _KEY_FILE_LIMIT, pipe_seconds=_PIPE_SECONDS)
     except FileNotFoundError:
         raise BadInput(f"There is no key file {path}; write the key into it, or leave --api-key-file out.") from None
     except OSError as error:
@@ -111,19 +111,6 @@ def _key_from(path: Path) -> str:
     if not _KEY.fullmatch(key):
         raise BadInput(f"The first line of {path} is no API key; write the key alone on one line.")
     return key
-
-
-def _start_of(path: Path) -> bytes:
-    """The first bytes of a file; from a pipe, such as a shell's `<(...)`, what comes within some seconds."""
-    if not path.is_fifo():
-        with path.open("rb") as stream:
-            return stream.read(_KEY_FILE_LIMIT)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        ready, _, _ = select.select([descriptor], [], [], _PIPE_SECONDS)
-        return os.read(descriptor, _KEY_FILE_LIMIT) if ready else b""
-    finally:
-        os.close(descriptor)
 
 
 def _check_ca_file(ca_file: str | None) -> None:

@@ -51,7 +51,7 @@ def described(calib: str, *, media: bool) -> str:
     if is_dataset(calib):
         return f"{calib} from the model hub{beside}"
     path = Path(calib).expanduser()
-    if path.is_dir() or not path.exists():
+    if not path.is_file():
         raise BadInput(f"There is no calibration text at {calib}: check the path, or name a data set as owner/name.")
     return path.name + beside
 

@@ -123,7 +123,7 @@ def test_a_key_can_come_out_of_a_pipe(tmp_path: Path, monkeypatch: pytest.Monkey
     os.close(writer)
     # Nobody writes into it: that ends, too.
     monkeypatch.setattr(address, "_PIPE_SECONDS", 0.05)
-    with pytest.raises(BadInput, match="is empty"):
+    with pytest.raises(BadInput, match="nothing comes"):
         find_key(str(pipe))
     with pytest.raises(BadInput, match="is a pipe"):
         parse_url("https://host", ca_file=str(pipe))

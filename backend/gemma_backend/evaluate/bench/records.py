@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from gemma_backend.text.given import read_given
 from gemma_backend.types import BadInput
 
 FORMAT = "gemma-tui bench"
@@ -163,9 +164,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 def read(path: Path) -> Report:
     """Return the report in `path`; raises BadInput with what is wrong with the file."""
     try:
-        if path.stat().st_size > FILE_LIMIT:
+        data = read_given(path, FILE_LIMIT + 1)
+        if len(data) > FILE_LIMIT:
             raise BadInput(f"{path} has more than {FILE_LIMIT >> 20} MiB and is no benchmark's result.")
-        report = msgspec.json.decode(path.read_bytes(), type=Report)
+        report = msgspec.json.decode(data, type=Report)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

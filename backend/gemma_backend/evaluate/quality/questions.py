@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gemma_assets import path as asset
 from gemma_backend.media.load import load
+from gemma_backend.text.given import read_given
 from gemma_backend.types import BadInput, Part, TextPart
 
 # Characters of a text that are read in one request: some 500 tokens, so that any server's context holds them.
@@ -88,9 +89,10 @@ def _question(path: Path, number: int, line: str) -> Question:
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST:
+        data = read_given(path, LARGEST + 1)
+        if len(data) > LARGEST:
             raise BadInput(f"{path} is larger than {LARGEST >> 20} MiB: give a smaller file, a few pages are enough.")
-        return path.read_text("utf-8")
+        return data.decode()
     except FileNotFoundError:
         raise BadInput(f"There is no file {path}: check the path.") from None
     except OSError as error:

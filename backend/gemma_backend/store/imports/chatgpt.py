@@ -80,12 +80,12 @@ def read(data: bytes, asset: Asset = lambda id, name: None) -> Iterator[Found | 
     """
     try:
         raw = msgspec.json.decode(data, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
-        raise BadInput(f"This is no ChatGPT export: {error}.") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput(f"This is no ChatGPT export: {error or 'its lists are nested too deeply'}.") from None
     for number, one in enumerate(raw, 1):
         try:
             found = _found(msgspec.json.decode(one, type=_Conversation), asset)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             yield f"Conversation {number} cannot be read ({error})."
         else:
             if found is not None:

@@ -25,7 +25,7 @@ def read(data: bytes, created: float, medium: Medium) -> Iterator[Found | str]:
         try:
             messages = json.loads(line)["messages"]
             said = [(_ROLES[message["role"]], _parts(message["content"], medium)) for message in messages]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             yield f"Line {number} is no conversation with messages of user and assistant."
             continue
         nodes = row_of_turns(said, created)

@@ -132,6 +132,8 @@ def _medium(data: bytes, name: str) -> Part | None:
 
 
 def _head(path: Path) -> bytes:
+    if path.is_fifo():
+        raise BadInput(f"{path.name} is a pipe: save what it holds as a file first.")
     try:
         with path.open("rb") as file:
             return file.read(len(oterm.MAGIC))
