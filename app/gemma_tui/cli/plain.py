@@ -7,31 +7,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import signal
-import sys
-from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gemma_backend.text.clean import StreamCleaner, clean
 from gemma_backend.types import (
-    Delta,
     EngineFailed,
     EngineNote,
     EngineReady,
-    Failed,
-    Finished,
     GemmaError,
     PhaseChanged,
-    StreamEvent,
 )
+from gemma_tui.cli.plain_commands import PlainCommands
 from gemma_tui.cli.plain_input import Lines
+from gemma_tui.cli.plain_talk import PlainTalk, say
 
 if TYPE_CHECKING:
     from gemma_backend.session.session import Session
-    from gemma_tui.cli.plain_commands import PlainCommands
-
-ENDINGS = {"length": "(cut at the limit of tokens)", "abort": "(stopped)", "content_filter": "(cut by the server)"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
 async def _talk(session: Session) -> int:
     from gemma_backend.store.history import History
-    from gemma_tui.cli.plain_commands import PlainCommands
 
     history = await asyncio.to_thread(lambda: History(keep=session.settings.history.keep))
     session.keep_in(history)
@@ -86,74 +76,6 @@ async def _one(line: str, talk: PlainTalk, commands: PlainCommands) -> None:
         talk.fail(str(error), error.exit_code)
 
 
-class PlainTalk:
-    """One conversation in lines: what goes along with the next message, the reply in flight, and how things ended."""
-
-    def __init__(self, session: Session, lines: Lines) -> None:
-        from gemma_backend.types import Part
-
-        self.session = session
-        self.lines = lines
-        self.parts: list[Part] = []
-        self.completing = False
-        self.over = False
-        self.interrupted = False
-        self.code = 0
-        self._replying = False
-        self._warned = False
-        self._ending: set[asyncio.Task[Any]] = set()
-
-    def taken(self, text: str) -> list[Any]:
-        """The parts of a message with what was attached, which is attached no more."""
-        from gemma_backend.types import TextPart
-
-        parts, self.parts = self.parts, []
-        return [*parts, TextPart(text.strip())] if text.strip() else parts
-
-    async def show(self, events: AsyncIterator[StreamEvent]) -> None:
-        """Print a reply as it comes, then how it ended where that does not go without saying."""
-        cleaner, last = StreamCleaner(), "\n"
-        self._replying = True
-        try:
-            async for event in events:
-                if isinstance(event, Delta) and not event.index:
-                    text = cleaner.feed(event.text)
-                    put(text)
-                    last = text[-1:] or last
-                elif isinstance(event, Finished | Failed):
-                    text = cleaner.finish()
-                    put(text)
-                    last = _ended(text[-1:] or last)
-                    if isinstance(event, Failed):
-                        self.fail(event.message, event.exit_code)
-                    elif event.reason in ENDINGS:
-                        say(ENDINGS[event.reason])
-        finally:
-            self._replying, self._warned = False, False
-            _ended(last)
-
-    def fail(self, sentence: str, code: int) -> None:
-        """Say what went wrong; it becomes the exit code where nobody reads along."""
-        self.code = code
-        say(sentence)
-
-    def interrupt(self) -> None:
-        """Ctrl-C: ends the reply; without one, the second time, the program."""
-        if self._replying:
-            self._start(self.session.cancel())
-        elif self._warned:
-            self.interrupted = self.over = True
-            self.lines.end()
-        else:
-            self._warned = True
-            say("\nCtrl-C again leaves, as /quit does.")
-
-    def _start(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(job)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-
 async def _tell(session: Session) -> None:
     """Say each phase of a start once, and when it is ready or why it failed."""
     told = ""
@@ -167,23 +89,3 @@ async def _tell(session: Session) -> None:
             say(f"ready: {event.model}" + (f", after {event.seconds:.0f} s" if event.seconds else ""))
         elif isinstance(event, EngineFailed):
             say(f"{event.failure.sentence()} /again tries again.")
-
-
-def put(text: str) -> None:
-    """Write to standard output now, with `?` for what its encoding does not have."""
-    if text:
-        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
-        sys.stdout.buffer.flush()
-
-
-def say(sentence: str) -> None:
-    """Say something that is no reply."""
-    encoding = sys.stderr.encoding or "utf-8"
-    with contextlib.suppress(OSError):
-        print(clean(sentence).encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
-
-
-def _ended(last: str) -> str:
-    if last != "\n":
-        put("\n")
-    return "\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemma_backend.types import BadInput, UsageError
-from gemma_tui.cli.plain import PlainTalk, put, say
+from gemma_tui.cli.plain_talk import PlainTalk, put, say
 from gemma_tui.commanding import Commander
 from gemma_tui.commands import COMMANDS
 
