@@ -101,7 +101,7 @@ def _print_once(targets: list[Target], args: argparse.Namespace) -> int:
             _print_plain(name, sample)
         if len(samples) > 1:
             _print_plain("together", together(samples))
-    return 4 if all(sample.note == UNREACHABLE for sample in samples) else 0
+    return 4 if all(sample.note.startswith(UNREACHABLE) for sample in samples) else 0
 
 
 async def _look_once(endpoint: Endpoint, pid: int | None, interval: float) -> Sample:
@@ -111,12 +111,12 @@ async def _look_once(endpoint: Endpoint, pid: int | None, interval: float) -> Sa
     from gemma_backend.session.far import FarServer
 
     async with AsyncExitStack() as stack:
-        cards = None
+        far = None
         if endpoint.tunnel is not None:
             far = FarServer(endpoint)
             stack.push_async_callback(far.close)
-            endpoint, cards = await far.open(), far.gpus
-        return await Poller(endpoint, pid, cards=cards).once(interval)
+            endpoint = await far.open()
+        return await Poller(endpoint, pid, far=far).once(interval)
 
 
 def _print_json(targets: list[Target], samples: list[Sample], total: Sample) -> None:

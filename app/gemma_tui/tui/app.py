@@ -229,7 +229,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
             if isinstance(event, EngineReady):
                 await self._learn_context(session)
                 if self._poller is not None:
-                    self._poller.cards = session.far.gpus if session.far is not None else None
+                    self._poller.far = session.far
                 self.run_worker(self._learn_facts(session), group="facts", exclusive=True)
             if self._poller is not None and not isinstance(event, LogLine):
                 # Before it is ready an engine has no figures, but its processes have.

@@ -163,7 +163,7 @@ class TopApp(App[None]):
                     self._latest[index] = sample = Sample(time.monotonic(), note=str(error))
                     self._boards[index].show(sample)
                     await asyncio.sleep(AGAIN_SECONDS)
-            self._pollers[index].cards = far.gpus
+            self._pollers[index].far = far
             await self._show_samples(index)
         finally:
             await far.close()
@@ -173,14 +173,15 @@ class TopApp(App[None]):
             async for sample in samples:
                 self._latest[index] = sample
                 board = self._boards[index]
-                board.show_engine("stopped" if sample.note == UNREACHABLE else "ready")
+                board.show_engine("stopped" if sample.note.startswith(UNREACHABLE) else "ready")
                 board.show(sample)
 
     def _add_up(self) -> None:
         samples = [sample for sample in self._latest if sample is not None]
         if self._total is None or not samples or len(samples) < len(self._latest):
             return
-        self._total.show_engine("ready" if any(sample.note != UNREACHABLE for sample in samples) else "stopped")
+        gone = all(sample.note.startswith(UNREACHABLE) for sample in samples)
+        self._total.show_engine("stopped" if gone else "ready")
         self._total.show(together(samples))
 
     def _show_keys(self) -> None:

@@ -223,7 +223,7 @@ class Tunnel:
         while True:
             if self._process is not None:
                 await self._process.wait()
-            self.problem = self.problem or "the connection was lost"
+            self.problem = self.problem or f"The connection to {self.address.host} was lost: it is opened again."
             await asyncio.sleep(pause)
             try:
                 await self._start(ssh)

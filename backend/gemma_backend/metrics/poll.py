@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Protocol
 
 from gemma_backend.endpoint.address import is_local
 from gemma_backend.metrics.gpu import gpus
@@ -40,13 +40,24 @@ MEASURED = "What is shown was measured here."
 """Follows a note where this program's own requests stand in for what the server does not tell."""
 TOO_LARGE = f"/metrics has more than {MAX_BYTES >> 20} MiB and was not read."
 UNREACHABLE = "The server does not answer."
+"""A note that begins with this is of a server that could not be reached."""
+
+
+class FarSide(Protocol):
+    """What is known of the machine of a server elsewhere."""
+
+    def gpus(self) -> tuple[GpuMemory, ...]:
+        """Its GPUs, () where nobody tells."""
+
+    def problem(self) -> str:
+        """Why there is no way to it, "" while there is one."""
 
 
 class Poller:
     """Samples of one server; `window` is how far back latencies reach, in seconds, and may be changed at any time.
 
-    Memory and GPUs are looked at only where the server is on this machine: those here would say nothing about it.
-    `cards` gives the GPUs of a server elsewhere, where somebody knows them.
+    Memory and GPUs are looked at only where the server is on this machine: those here would say nothing about it. `far`
+    tells of the machine of a server elsewhere, where somebody knows it.
     """
 
     def __init__(
@@ -57,12 +68,12 @@ class Poller:
         *,
         window: float = WINDOW_SECONDS,
         own: OwnMeasures | None = None,
-        cards: Callable[[], tuple[GpuMemory, ...]] | None = None,
+        far: FarSide | None = None,
     ) -> None:
         self.interval = interval
         self.window = window
         self.own = own
-        self.cards = cards
+        self.far = far
         self._endpoint = endpoint
         self._tree = ProcessTree(pid) if pid is not None else None
         self._readings = Readings()
@@ -137,16 +148,19 @@ class Poller:
             self._readings.add(reading)
             since = self._readings.since(self.window)
             look = sample(old, reading, since if since is not reading else None)
-        look = dataclasses.replace(look, host=host, gpus=cards, note=self._note)
+        note = self._note
+        if note == UNREACHABLE and self.far is not None and (problem := self.far.problem()):
+            note = f"{UNREACHABLE} {problem}"
+        look = dataclasses.replace(look, host=host, gpus=cards, note=note)
         if self.own is None:
             return look
-        if self._note in (ABSENT, REFUSED, KEYLESS, UNKNOWN):
-            look = dataclasses.replace(look, note=f"{self._note} {MEASURED}")
+        if note in (ABSENT, REFUSED, KEYLESS, UNKNOWN):
+            look = dataclasses.replace(look, note=f"{note} {MEASURED}")
         return self.own.fill(look)
 
     def _machine(self) -> tuple[HostMemory | None, tuple[GpuMemory, ...]]:
         if self._endpoint is not None and self._tree is None and not is_local(self._endpoint):
-            return None, self.cards() if self.cards is not None else ()
+            return None, self.far.gpus() if self.far is not None else ()
         return host_memory(self._tree), gpus()
 
     async def _scrape(self, client: httpx2.AsyncClient) -> Reading | None:

@@ -12,19 +12,23 @@ class FarServer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.tunnel = Tunnel(endpoint)
-        self._gpus = RemoteGpus(self.tunnel.address)
+        self.cards = RemoteGpus(self.tunnel.address)
 
     async def open(self) -> Endpoint:
         """The endpoint with the tunnel's near end; raises EndpointError with what a person can do."""
         endpoint = await self.tunnel.open()
-        self._gpus.start()
+        self.cards.start()
         return endpoint
 
     def gpus(self) -> tuple[GpuMemory, ...]:
         """The far machine's GPUs, () where it has no nvidia-smi."""
-        return self._gpus.latest
+        return self.cards.latest
+
+    def problem(self) -> str:
+        """Why the tunnel is down, in a sentence; "" while it stands."""
+        return self.tunnel.problem
 
     async def close(self) -> None:
         """End both connections."""
-        await self._gpus.close()
+        await self.cards.close()
         await self.tunnel.close()

@@ -18,6 +18,7 @@ from gemma_backend.endpoint.address import is_local, key_warning, parse_url, pla
 from gemma_backend.endpoint.tunnel import SshAddress, Tunnel, parse_ssh, ssh_sentence
 from gemma_backend.metrics.poll import Poller
 from gemma_backend.metrics.remote_gpu import RemoteGpus, parse_row
+from gemma_backend.session.far import FarServer
 from gemma_backend.session.session import Session
 from gemma_backend.types import Delta, EndpointError, Finished, TextPart, UsageError
 from stubs.openai_server import OpenAIServer, Reply
@@ -133,17 +134,18 @@ ROW = "0, NVIDIA GB10, GPU-1, [N/A], [N/A], [N/A], 7, 11.17, 35, 2418, 12.1"
 async def test_gpus_of_the_far_side(sshd: SshServer) -> None:
     rows = "0, NVIDIA H100 80GB HBM3, GPU-1, 81559, 20480, 61079, 87, 411.6, 61, 1980, 9.0"
     hostile = r"printf '\033]0;owned\007\n1, \033[31mred, x, -5, nan, 1e999, 900, inf, z, 1, 9\n'; yes | head -c 300000"
-    gpus = RemoteGpus(parse_ssh(sshd.address), command=f"{hostile}; while :; do echo '{rows}'; sleep 0.2; done")
-    gpus.start()
-    await until(lambda: any(gpu.index == 0 for gpu in gpus.latest))
-    card = gpus.latest[0]
+    far = FarServer(parse_url(sshd.address))
+    far.cards = RemoteGpus(parse_ssh(sshd.address), command=f"{hostile}; while :; do echo '{rows}'; sleep 0.2; done")
+    far.cards.start()
+    await until(lambda: any(gpu.index == 0 for gpu in far.gpus()))
+    card = far.gpus()[0]
     assert (card.name, card.total, card.used) == ("NVIDIA H100 80GB HBM3", 81559 << 20, 20480 << 20)
     assert (card.utilisation, card.power, card.temperature, card.clock) == (0.87, 411.6, 61, 1980)
     async with OpenAIServer() as server:
-        poller = Poller(parse_url("http://203.0.113.1:9"), cards=lambda: gpus.latest)
+        poller = Poller(parse_url("http://203.0.113.1:9"), far=far)
         assert (await poller.once(0.1)).gpus[0].name == "NVIDIA H100 80GB HBM3"
         assert server.requests == []
-    await gpus.close()
+    await far.close()
 
 
 def test_a_row_without_memory_of_its_own() -> None:
