@@ -41,9 +41,10 @@ ifeq ($(HAS_GPU)$(findstring --url,$(ARGS)),)
 endif
 	@$(BIN)/gemma-tui $(ARGS)
 
-runtimes: $(DEV_STAMP)  ## Install the runtimes that the tests use, in the platform data folder
-	@$(BIN)/gemma-tui engine install --runtime cpu --if-missing --yes
-	@$(BIN)/gemma-tui engine install --runtime quantize --if-missing --yes
+# Without --if-missing: what is tested is the lock in the tree, whatever was installed before.
+runtimes: $(DEV_STAMP)  ## Install or update the runtimes that the tests use, in the platform data folder
+	@$(BIN)/gemma-tui engine install --runtime cpu --yes
+	@$(BIN)/gemma-tui engine install --runtime quantize --yes
 
 check: $(DEV_STAMP)  ## Lint, types, import contracts and unit tests, in under 90 seconds
 	@$(MAKE) --no-print-directory --output-sync=target -j2 unit lint

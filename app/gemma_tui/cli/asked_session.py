@@ -41,10 +41,14 @@ def session_for(args: argparse.Namespace, settings: Settings) -> Session:
 
 
 def _check_runtime(profile: Profile, args: argparse.Namespace) -> None:
-    """Install the profile's runtime after a yes where it is missing."""
+    """Install the profile's runtime after a yes where it is missing, and say where it can be updated."""
     from gemma_backend.runtime.find import find
+    from gemma_backend.runtime.outdated import outdated
 
-    if find(profile.runtime) is None:
+    runtime = find(profile.runtime)
+    if runtime is None:
         from gemma_tui.cli.ask_install import install_after_yes
 
         install_after_yes(profile, yes=args.yes)
+    elif (old := outdated(runtime)) is not None:
+        print(f"gemma-tui: {old}", file=sys.stderr)

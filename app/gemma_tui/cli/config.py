@@ -76,13 +76,15 @@ def _edit() -> int:
 def _template() -> str:
     """A first config.toml: every key with what it means, commented out at its default."""
     from gemma_backend.config.described import keys
+    from gemma_backend.config.formats import KEY, SETTINGS
     from gemma_backend.config.settings import Settings
 
     lines = ["# Settings of gemma-tui. A line counts once its # is gone; `gemma-tui config validate` checks it.", ""]
+    lines += [f"{KEY} = {SETTINGS.newest}", ""]
     section = ""
     for key, text, default in keys(Settings):
         table, _, name = key.rpartition(".")
-        if key in ("format_version", "profiles"):
+        if key in (KEY, "profiles"):
             continue
         if table != section:
             section = table

@@ -25,7 +25,7 @@ def add_install_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what would be installed and how large it is")
     parser.add_argument("--platform", choices=("x86_64", "aarch64"), help="with --dry-run: for such a machine")
     parser.add_argument("--yes", action="store_true", help="do not ask before a large download")
-    parser.add_argument("--if-missing", action="store_true", help="say nothing where it is installed already")
+    parser.add_argument("--if-missing", action="store_true", help="leave one that is installed already as it is")
 
 
 def run_install(args: argparse.Namespace) -> int:
@@ -34,6 +34,7 @@ def run_install(args: argparse.Namespace) -> int:
     from gemma_backend.runtime.container import is_image
     from gemma_backend.runtime.install import plan
     from gemma_backend.runtime.locks import DEVICES
+    from gemma_backend.runtime.outdated import outdated
     from gemma_backend.types import EngineError, UsageError
 
     if args.platform and not args.dry_run:
@@ -49,7 +50,9 @@ def run_install(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(_shown(intended))
         return 0
-    if intended.installed and args.if_missing:
+    if args.if_missing and (there := find.managed(intended.name)) is not None and there.python.exists():
+        if (old := outdated(there)) is not None:
+            print(f"gemma-tui: {old}", file=sys.stderr)
         return 0
     if not intended.installed:
         if intended.problem:

@@ -25,19 +25,22 @@ def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print every runtime that is found; exit code 0 also if there is none."""
+    """Print every runtime that is found; 0 also if there is none, 3 where one is of a newer version of this program."""
     from gemma_backend.runtime import find
     from gemma_backend.text.clean import clean
 
+    newer = find.newer()
+    for sentence in newer:
+        print(clean(sentence, keep_newlines=False), file=sys.stderr)
     rows = [_row(runtime) for runtime in [*find.list_runtimes(), *_images()]]
     if args.json:
         print(json.dumps(rows, indent=2))
-        return 0
-    if not rows:
+        return 3 if newer else 0
+    if not rows and not newer:
         print("No runtime was found. Install one with: gemma-tui engine install")
     for row in rows:
         print(clean("\n".join(_lines(row))))
-    return 0
+    return 3 if newer else 0
 
 
 def run_remove(args: argparse.Namespace) -> int:
@@ -93,6 +96,7 @@ def _row(runtime: Runtime) -> dict[str, Any]:
     from gemma_backend.runtime.fitting import misfits
     from gemma_backend.runtime.found import versions
     from gemma_backend.runtime.locks import run_on
+    from gemma_backend.runtime.outdated import outdated
     from gemma_backend.runtime.packages import packages
 
     problem = find.problem(runtime)
@@ -105,6 +109,7 @@ def _row(runtime: Runtime) -> dict[str, Any]:
     named = versions(runtime.python) if runtime.image is None else dict(holds(runtime.image))
     if held is not None and "tokenizers" in held.versions:
         named["tokenizers"] = held.versions["tokenizers"]
+    old = outdated(runtime)
     return {
         "name": runtime.name,
         "kind": runtime.kind,
@@ -117,7 +122,8 @@ def _row(runtime: Runtime) -> dict[str, Any]:
         "run_on": run_on(runtime.device, runtime.version) if runtime.kind == "managed" else None,
         "ok": problem is None,
         "problem": problem,
-        "notes": [one.text for one in found if not one.fatal],
+        "outdated": old is not None,
+        "notes": [*(one.text for one in found if not one.fatal), *([old] if old is not None else [])],
     }
 
 

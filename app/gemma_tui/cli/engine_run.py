@@ -53,6 +53,7 @@ def chosen_profile(name: str | None) -> Profile:
 def found_runtime(profile: Profile) -> Runtime:
     """The runtime that `profile` runs on; EngineError with the command where it is not installed."""
     from gemma_backend.runtime.find import find
+    from gemma_backend.runtime.outdated import outdated
     from gemma_backend.types import EngineError
 
     runtime = find(profile.runtime)
@@ -60,6 +61,8 @@ def found_runtime(profile: Profile) -> Runtime:
         from gemma_backend.session.session import missing_runtime
 
         raise EngineError(missing_runtime(profile))
+    if (old := outdated(runtime)) is not None:
+        print(f"gemma-tui: {old}", file=sys.stderr)
     return runtime
 
 

@@ -26,9 +26,10 @@ def clear() -> list[str]:
     said = []
     try:
         if _any(f"{_folder('STATE', '~/.local/state')}/engines"):
-            from gemma_backend.engine.record import clean_stale
+            from gemma_backend.engine.record import clean_stale, newer_record
 
-            said += clean_stale()
+            # A command that has to do with engines says so itself.
+            said += clean_stale() if newer_record() is None else []
         if any(name.startswith(UNFINISHED) for name in _names(f"{_folder('DATA', '~/.local/share')}/runtimes")):
             from gemma_backend.runtime.unfinished import remove
 

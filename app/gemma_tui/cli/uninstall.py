@@ -52,8 +52,10 @@ def _running() -> int:
 
     if not (state_dir() / "engines").is_dir():
         return 0
-    from gemma_backend.engine.record import records
+    from gemma_backend.engine.record import newer_record, records
 
+    if (newer := newer_record()) is not None:
+        raise newer
     return sum(record.running for record in records())
 
 

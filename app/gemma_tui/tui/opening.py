@@ -86,8 +86,9 @@ async def open_session(wanted: Wanted) -> Opening:
         lacks = await asyncio.to_thread(_lacking, profile)
         if lacks:
             return SetUpNeeded(profile.name, why, lacks)
+    old = await asyncio.to_thread(_outdated, profile) if profile.url is None else ()
     title = profile.title or profile.name
-    return Opened(Session.for_profile(profile, settings), f"{title} · {profile.served_name or profile.url}", why)
+    return Opened(Session.for_profile(profile, settings), f"{title} · {profile.served_name or profile.url}", why, old)
 
 
 async def _on_endpoint(wanted: Wanted, url: str, settings: Settings) -> Opening:
@@ -123,6 +124,16 @@ def _profile(settings: Settings) -> tuple[Profile, str]:
     from gemma_backend.session.choose import chosen_profile
 
     return chosen_profile(settings.profile, settings)
+
+
+def _outdated(profile: Profile) -> tuple[str, ...]:
+    """What to say of a runtime that can be updated."""
+    from gemma_backend.runtime.find import find
+    from gemma_backend.runtime.outdated import outdated
+
+    runtime = find(profile.runtime)
+    said = outdated(runtime) if runtime is not None else None
+    return (said,) if said is not None else ()
 
 
 def _lacking(profile: Profile) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gemma_assets import path as asset
+from gemma_backend.config.formats import PROFILE, bring_up, current, refuse_newer
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
 from gemma_backend.config.settings import config_file, explain, load, model_keys
@@ -39,6 +40,8 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    format_version: Literal[1] = 1
+    """Version of this file's format."""
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     """Name by which it is chosen."""
     title: str = ""
@@ -94,13 +97,21 @@ class Profile(BaseModel):
         return table | self.environment
 
 
-def list_profiles() -> list[Profile]:
-    """Every profile, shipped ones first; one of the person's own replaces a shipped one of the same name."""
+def list_profiles(*, rewrite: bool = True) -> list[Profile]:
+    """Every profile, shipped ones first; one of the person's own replaces a shipped one of the same name.
+
+    With `rewrite` files of an older format are brought to the newest.
+    """
     found = {profile.name: profile for profile in map(_from_file, sorted(asset("profiles").glob("*.toml")))}
     own = config_dir() / "profiles"
     if own.is_dir():
-        found |= {profile.name: profile for profile in map(_from_file, sorted(own.glob("*.toml")))}
-    tables = load().settings.profiles
+        for path in sorted(own.glob("*.toml")):
+            profile = _from_file(path)
+            found[profile.name] = profile
+            # Only a file without a mistake: a sentence about one names the lines that the person wrote.
+            if rewrite:
+                bring_up(PROFILE, path)
+    tables = load(rewrite=rewrite).settings.profiles
     text = config_file().read_text(encoding="utf-8") if tables else ""
     for name, table in tables.items():
         place = f"{config_file()}, [profiles.{name}]"
@@ -121,7 +132,7 @@ def load_profile(name: str) -> Profile:
 def _from_file(path: Path) -> Profile:
     try:
         text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        _, table = current(PROFILE, path, text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
     except OSError as error:
@@ -130,6 +141,7 @@ def _from_file(path: Path) -> Profile:
 
 
 def _made(table: dict[str, Any], place: str, text: str, prefix: str = "") -> Profile:
+    refuse_newer(PROFILE, table, place)
     try:
         return Profile.model_validate(table)
     except ValidationError as error:

@@ -8,6 +8,7 @@ import re
 import tomllib
 from typing import Any
 
+from gemma_backend.config.formats import KEY, SETTINGS
 from gemma_backend.config.paths import ensure
 from gemma_backend.config.settings import config_file
 from gemma_backend.types.errors import UsageError
@@ -20,7 +21,9 @@ def remember(section: str, key: str, value: str) -> None:
     written.
     """
     path = config_file()
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    # A link stays one: the file that it leads to is written.
+    path = path.resolve()
+    text = path.read_text(encoding="utf-8") if path.exists() else f"{KEY} = {SETTINGS.newest}\n"
     changed = edited(text, section, key, value)
     if changed is None:
         raise UsageError(f'{path} could not be changed: write {key} = "{value}" below [{section}] there.')

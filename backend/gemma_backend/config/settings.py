@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from gemma_backend.config.formats import SETTINGS, bring_up, current
 from gemma_backend.config.lines import line_of
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
@@ -127,17 +128,20 @@ def config_file() -> Path:
     return config_dir() / "config.toml"
 
 
-def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Resolved:
+def load(
+    flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None, *, rewrite: bool = True
+) -> Resolved:
     """Combine `flags` (dotted keys; None is "not given"), `GEMMA_TUI_*`, `config.toml` and the defaults, in this order.
 
-    A variable is the dotted key in capitals with `_` for the dot: `GEMMA_TUI_CHAT_MAX_TOKENS`.
+    A variable is the dotted key in capitals with `_` for the dot: `GEMMA_TUI_CHAT_MAX_TOKENS`. With `rewrite` a file of
+    an older format is brought to the newest.
     Raises UsageError with file, key and the nearest known one.
     """
     environ = os.environ if environ is None else environ
     path = config_file()
     sources = dict.fromkeys(known_keys(), "default")
     text = _read(path)
-    table = _parsed(path, text)
+    table, older = _parsed(path, text)
     for key in _leaves(table):
         sources[key] = f"file {path}"
     for key in known_keys():
@@ -150,9 +154,13 @@ def load(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] |
             _put(table, key, given)
             sources[key] = "flag"
     try:
-        return Resolved(Settings.model_validate(table), sources)
+        found = Resolved(Settings.model_validate(table), sources)
     except ValidationError as error:
         raise UsageError(explain(error, sources, known_keys(), str(path), text)) from None
+    # Only a file without a mistake is written to: a sentence about one names the lines that the person wrote.
+    if older and rewrite:
+        bring_up(SETTINGS, path)
+    return found
 
 
 def known_keys() -> list[str]:
@@ -198,9 +206,11 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], bool]:
+    """The table in the newest form, and whether the file is of an older one."""
     try:
-        return tomllib.loads(text)
+        newest, table = current(SETTINGS, path, text)
+        return table, newest != text
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
 

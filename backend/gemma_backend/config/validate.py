@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gemma_backend.config.formats import PROFILE, SETTINGS, refuse_newer
 from gemma_backend.config.paths import config_dir
 from gemma_backend.config.profiles import Profile, list_profiles
 from gemma_backend.config.settings import Settings, config_file, model_keys, sentence
@@ -39,6 +40,10 @@ def _file(path: Path, profile: bool | None) -> list[str]:
         return [f"{path} cannot be read: {error.strerror}."]
     if profile is None:
         profile = path.parent.name == "profiles" or "checkpoint" in table or "url" in table
+    try:
+        refuse_newer(PROFILE if profile else SETTINGS, table, path)
+    except UsageError as error:
+        return [str(error)]
     if profile:
         return _wrong(Profile, {"name": path.stem} | table, path, text)
     found = _wrong(Settings, table, path, text)

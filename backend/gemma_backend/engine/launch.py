@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gemma_assets import path as asset
 from gemma_backend.checkpoint import fp4
 from gemma_backend.checkpoint.locate import has_chat_template
+from gemma_backend.config.formats import KEY, RECORD
 from gemma_backend.config.paths import cache_dir, ensure
 from gemma_backend.engine import record as records
 from gemma_backend.engine.command import EngineCommand, build, caches_of, has_socket
@@ -83,6 +84,7 @@ class Launch:
             "log": str(self.log),
             "record_path": str(records.folder() / f"{self.id}.json"),
             "record": {
+                KEY: RECORD.newest,
                 "profile": self._profile.name,
                 "model": self._profile.served_name,
                 "checkpoint": str(self._checkpoint),

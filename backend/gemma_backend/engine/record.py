@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gemma_backend.config.formats import RECORD, bring_up, current, refuse_newer
 from gemma_backend.config.paths import ensure, state_dir
 from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.place import home, runtime_root
 from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
 from gemma_backend.engine.reap import Remains, end, sweep
-from gemma_backend.types import Endpoint
+from gemma_backend.types import Endpoint, EngineError
 
 if TYPE_CHECKING:
     from gemma_backend.config.profiles import Profile
@@ -76,16 +77,36 @@ def folder() -> Path:
 
 
 def records() -> list[Record]:
-    """Every record that can be read, oldest first."""
+    """Every record that can be read, oldest first; those of older versions are brought to the newest form."""
     found = []
     for path in sorted(folder().glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError, EngineError):
             found.append(_read(path))
     return sorted(found, key=lambda record: record.since)
 
 
+def newer_record() -> EngineError | None:
+    """What to say where an engine was recorded by a newer version, whose processes and files nobody here knows."""
+    for path in sorted(folder().glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            try:
+                refuse_newer(RECORD, data if isinstance(data, dict) else {}, path)
+            except EngineError as error:
+                return error
+    return None
+
+
 def _read(path: Path) -> Record:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    newest, data = current(RECORD, path, text)
+    record = _record(path, data)
+    if newest != text:
+        bring_up(RECORD, path)
+    return record
+
+
+def _record(path: Path, data: dict[str, Any]) -> Record:
     engine, container = data.get("engine"), data.get("container")
     return Record(
         id=str(data["id"]),
@@ -129,8 +150,14 @@ def find_running(profile: Profile) -> Endpoint | None:
 def clean_stale(*, locked: bool = False) -> list[str]:
     """End and remove what engines left whose keeper died; returns a sentence for each.
 
-    `locked` says that the caller holds the lock of starts.
+    `locked` says that the caller holds the lock of starts. EngineError where an engine is of a newer version: then
+    nothing is touched.
     """
+    if (newer := newer_record()) is not None:
+        raise newer
+    for copy in folder().glob("*.json.v*.bak"):
+        if not copy.with_name(copy.name.partition(".json")[0] + ".json").exists():
+            copy.unlink(missing_ok=True)
     said = [reap(record) for record in records() if not record.running]
     said += remove_stray(container_notes(), home(), lambda: [record.id for record in records() if record.running])
     if locked:
@@ -163,8 +190,9 @@ def reap(record: Record, grace: float = 1.0) -> str:
     if count:
         end(remains, root, grace)
     left = sweep(remains)
-    with contextlib.suppress(OSError):
-        record.path.unlink()
+    for path in (record.path, *record.path.parent.glob(f"{record.path.name}.v*.bak")):
+        with contextlib.suppress(OSError):
+            path.unlink()
     what = f"{count} process{'' if count == 1 else 'es'} and its files" if count else "its files"
     text = f"Removed what an engine of profile {record.profile} had left after a crash: {what}."
     return f"{text} Could not remove {', '.join(left)}." if left else text

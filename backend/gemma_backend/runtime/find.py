@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import re
 import shutil
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gemma_backend.config import paths
+from gemma_backend.config.formats import RUNTIME, bring_up, current
 from gemma_backend.runtime.container import find_image, is_image
 from gemma_backend.runtime.found import Runtime, device_of, versions, vllm_version
 from gemma_backend.runtime.locks import DEVICES, Device
 from gemma_backend.types import EngineError, UsageError
 
-FORMAT = 1
 MARK = "runtime.json"
 # What the driver and WSL leave where an NVIDIA GPU can be used.
 _GPU_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
@@ -28,26 +28,53 @@ def folder() -> Path:
 
 
 def read_mark(runtime: Path) -> dict[str, Any]:
-    """What was written at the end of an installation, {} for a folder that is none."""
+    """What was written at the end of an installation, in the newest form; {} for a folder that is none.
+
+    EngineError where a newer version of this program installed it.
+    """
     try:
-        mark = json.loads((runtime / MARK).read_text("utf-8"))
+        text = (runtime / MARK).read_text("utf-8")
+        newest, mark = current(RUNTIME, runtime / MARK, text)
     except (OSError, ValueError):
         return {}
-    known = isinstance(mark, dict) and mark.get("format_version") == FORMAT and mark.get("device") in DEVICES
-    return mark if known else {}
+    if mark.get("device") not in DEVICES:
+        return {}
+    if newest != text:
+        bring_up(RUNTIME, runtime / MARK)
+    return mark
 
 
 def managed(name: str) -> Runtime | None:
-    """The runtime called `name` that this program installed: a device, or a device and a version (`cuda-0.26.0`)."""
+    """The runtime called `name` that this program installed: a device, or a device and a version (`cuda-0.26.0`).
+
+    EngineError where a newer version of this program installed it.
+    """
     return _managed(folder() / name)
 
 
 def all_managed() -> list[Runtime]:
-    """Every runtime that this program installed, by device, the newest of each first."""
-    found = [_managed(path) for path in folder().glob("[a-z]*")] if folder().is_dir() else []
-    there = [runtime for runtime in found if runtime is not None]
+    """Every runtime that this program installed, by device, the newest of each first; without what a newer one did."""
+    there = []
+    for path in _folders():
+        with contextlib.suppress(EngineError):
+            there += [runtime for runtime in (_managed(path),) if runtime is not None]
     newest_first = sorted(there, key=lambda runtime: _numbers(runtime.version), reverse=True)
     return sorted(newest_first, key=lambda runtime: (DEVICES.index(runtime.device), "-" in runtime.name))
+
+
+def newer() -> list[str]:
+    """A sentence for each runtime that a newer version of this program installed."""
+    said = []
+    for path in _folders():
+        try:
+            read_mark(path)
+        except EngineError as error:
+            said.append(str(error))
+    return said
+
+
+def _folders() -> list[Path]:
+    return sorted(folder().glob("[a-z]*")) if folder().is_dir() else []
 
 
 def _numbers(version: str) -> list[int]:
@@ -65,7 +92,8 @@ def find(wanted: str) -> Runtime | None:
     `cpu`, `cuda` and `quantize` are managed runtimes, or else installations found on this machine; `auto` takes CUDA
     where an NVIDIA GPU is seen; `path:` stands before a Python, an environment or a `vllm` command, `container:` before
     an image. UsageError for a path that does not exist or a word that is none of these; EngineError for a path or an
-    image that holds no vLLM, and for a docker that does not work.
+    image that holds no vLLM, for a docker that does not work, and
+    for a runtime that a newer version of this program installed.
     """
     if is_image(wanted):
         return find_image(wanted)
@@ -79,6 +107,8 @@ def find(wanted: str) -> Runtime | None:
             f"There is no runtime {wanted!r}; use {', '.join(DEVICES)}, auto, path:/… of a Python that has vLLM, or "
             "container:IMAGE."
         )
+    # Refuses one of a newer version: another in its place would be a second of the same name.
+    managed(wanted)
     own = next((one for one in all_managed() if wanted in (one.name, one.device) and one.python.exists()), None)
     if own is not None or wanted == "quantize" or wanted != device:
         return own
@@ -89,6 +119,8 @@ def removable(name: str) -> Runtime:
     """The managed runtime called `name`; UsageError for any other, since only these are this program's to remove."""
     there = all_managed()
     found = next((one for one in there if one.name == name), None)
+    if found is None and "/" not in name:
+        managed(name)
     if found is not None:
         return found
     if is_image(name):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemma_backend.config import paths
+from gemma_backend.config.formats import KEY, RUNTIME
 from gemma_backend.runtime import find, flags, locks, pip, process
 from gemma_backend.runtime.check import check
 from gemma_backend.runtime.found import Runtime, versions, vllm_version
@@ -226,7 +227,7 @@ class _Build:
             raise EngineError(f"The {self.lock.device} runtime does not work: {problem} The whole output: {self.log}")
         found = versions(self.python)
         mark = {
-            "format_version": find.FORMAT,
+            KEY: RUNTIME.newest,
             "device": self.lock.device,
             "version": vllm_version(found) if self.lock.device != "quantize" else found.get("nvidia-modelopt"),
             "lock": self.lock.digest,

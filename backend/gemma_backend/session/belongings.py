@@ -82,7 +82,7 @@ def _checkpoints() -> Iterator[Belonging]:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or caches / "huggingface") / "hub")
     try:
-        named = {profile.checkpoint or "" for profile in list_profiles()}
+        named = {profile.checkpoint or "" for profile in list_profiles(rewrite=False)}
     except GemmaError:
         # A profile that cannot be read names no checkpoint, and must not keep anybody from removing the rest.
         return

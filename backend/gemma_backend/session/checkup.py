@@ -158,9 +158,11 @@ def driver_too_old(facts: Facts) -> tuple[str, str] | None:
 
 
 def runtimes(facts: Facts) -> Iterator[Finding]:
-    """Every installation of vLLM that was found."""
+    """Every installation of vLLM that was found, and what can be updated or is of a newer version of this program."""
     for runtime in facts.runtimes:
         yield Finding("runtime", "ok", f"{runtime.name}: {runtime.kind}, {runtime.device}, {runtime.version}")
+    for said in (*facts.outdated, *facts.newer):
+        yield Finding("runtime", "note", said)
 
 
 def profile(facts: Facts) -> Iterator[Finding]:

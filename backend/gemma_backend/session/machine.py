@@ -21,6 +21,7 @@ from gemma_backend.metrics import gpu as nvml
 from gemma_backend.metrics.host import host_memory
 from gemma_backend.runtime import find, flags, install, packages
 from gemma_backend.runtime.found import Runtime
+from gemma_backend.runtime.outdated import outdated
 from gemma_backend.session.choose import chosen_profile
 from gemma_backend.session.planning import card_of, chosen_gpu, planned
 from gemma_backend.types import GemmaError, GpuMemory
@@ -73,6 +74,8 @@ class Facts:
     profile: Profile | None = None
     why: str = ""
     runtimes: tuple[Runtime, ...] = ()
+    outdated: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
     installed: Installed | None = None
     runtime_error: str = ""
     runtime_disk: int = 0
@@ -94,6 +97,7 @@ def look(settings: Settings, port: int) -> Facts:
     installed, runtime_error = _installed(profile)
     checkpoint, checkpoint_error = _checkpoint(profile)
     taken, user = listener(port)
+    there = find.list_runtimes()
     return Facts(
         python=f"{'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}",
         memory=(memory.available, memory.total) if memory is not None else None,
@@ -104,7 +108,9 @@ def look(settings: Settings, port: int) -> Facts:
         driver=nvml.driver(),
         profile=profile,
         why=why,
-        runtimes=tuple(find.list_runtimes()),
+        runtimes=tuple(there),
+        outdated=tuple(said for runtime in there if (said := outdated(runtime)) is not None),
+        newer=tuple(find.newer()),
         installed=installed,
         runtime_error=runtime_error,
         runtime_disk=_runtime_disk(profile) if installed is None else 0,

@@ -55,7 +55,7 @@ def test_a_dry_run_says_what_would_come_first(capsys: pytest.CaptureFixture[str]
 def test_a_profile_of_the_persons_own_is_never_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     own = tmp_path / "config" / "profiles" / "pocket-latency.toml"
     own.parent.mkdir(parents=True)
-    own.write_text('checkpoint = "bundled:pocket"\n')
+    own.write_text('format_version = 1\ncheckpoint = "bundled:pocket"\n')
     assert main(["tune", "--profile", "pocket"]) == 5
     assert "give the result another name with --name" in capsys.readouterr().err
-    assert own.read_text() == 'checkpoint = "bundled:pocket"\n'
+    assert own.read_text() == 'format_version = 1\ncheckpoint = "bundled:pocket"\n'

@@ -100,7 +100,7 @@ def test_listing_says_what_is_broken(
     assert "vllm on PATH  (path, cpu)  ok" in said
 
 
-@pytest.mark.parametrize("mark", ["", "{", "[]", '{"format_version": 99, "device": "cpu"}', '{"format_version": 1}'])
+@pytest.mark.parametrize("mark", ["", "{", "[]", '{"format_version": 1, "device": "gpu"}', '{"format_version": 1}'])
 def test_a_folder_without_a_whole_mark_is_no_runtime(home: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     own = home / "data" / "runtimes" / "cpu"

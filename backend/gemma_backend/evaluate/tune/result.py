@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gemma_backend.config.formats import KEY, PROFILE
 from gemma_backend.config.paths import config_dir, ensure
 from gemma_backend.evaluate.bench.tables import NONE, gib, rate, table
 from gemma_backend.evaluate.tune.knobs import Goal, worded
@@ -101,7 +102,7 @@ def write_profile(
     For `context` its window becomes as long as the cache holds, `longest` (the checkpoint's own limit) at most.
     """
     changed = tuned(profile, winner.changes)
-    values: dict[str, Any] = changed.model_dump(exclude_defaults=True, exclude={"name"})
+    values: dict[str, Any] = {KEY: PROFILE.newest, **changed.model_dump(exclude_defaults=True, exclude={"name"})}
     if goal == "context" and longest is not None and winner.figures is not None and winner.figures.kv_tokens:
         window = min(longest, winner.figures.kv_tokens)
         values["flags"] = {**values.get("flags", {}), "max-model-len": window}
