@@ -7,7 +7,8 @@ has nothing, and goes on when the command is killed. `FOLDER/images.json` says w
     {"NAME": {"Id": "sha256:...", "Config": {"Env": [...], "Entrypoint": [...]}, "python": "/path/of/python",
               "hidden": ["/folders", "/that", "/the image has not"], "gpu": true}}
 
-and `FOLDER/registry.json`, of the same form, which can be pulled. Every command is written to `FOLDER/asked`.
+and `FOLDER/registry.json`, of the same form, which can be pulled; with `"gate": PATH` that lasts until
+there is such a file. Every command is written to `FOLDER/asked`.
 """
 
 from __future__ import annotations
@@ -91,8 +92,15 @@ class Service:
         offered = self.images("registry.json").get(name)
         if offered is None:
             raise Refused(f"Error response from daemon: manifest for {name} not found: manifest unknown")
-        for line in (f"Pulling from {name}", "4f4fb700ef54: Pull complete", f"Status: Downloaded newer {name}"):
-            say(line + "\n")
+        say(f"Pulling from {name}\n")
+        for layer in ("4f4fb700ef54", "8a1e25ce7c4f"):
+            say(f"{layer}: Pulling fs layer\n")
+        say("4f4fb700ef54: Download complete\n4f4fb700ef54: Pull complete\n")
+        while "gate" in offered and not Path(offered["gate"]).exists():
+            # As dockerd does, it gives up when the command that asked has gone.
+            say("8a1e25ce7c4f: Waiting\n")
+            time.sleep(0.05)
+        say(f"8a1e25ce7c4f: Pull complete\nStatus: Downloaded newer {name}\n")
         (self.folder / "images.json").write_text(json.dumps(self.images() | {name: offered}))
 
     def run(self, words: list[str], cwd: str, environ: dict[str, str]) -> Container:

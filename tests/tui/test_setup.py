@@ -1,8 +1,10 @@
 """First run: nothing is set up, nothing is fetched before a yes, and everything can be gone back on."""
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -11,6 +13,7 @@ from textual.widgets import Input
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Wanted
 from gemma_tui.tui.screens.setup import SetUpScreen
+from stubs.docker_stand_in import docker
 from stubs.openai_server import OpenAIServer
 from tui.pilots import ready, screen_text, until
 
@@ -126,3 +129,58 @@ async def test_yes_on_the_command_line_begins_at_once(index: Index) -> None:
         await until(pilot, lambda: index.asked)
         await pilot.press("escape")
         await until(pilot, lambda: "Choose again to go on" in screen_text(app))
+
+
+async def test_a_container_image_is_fetched_and_the_engine_started_in_it(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("DATA", "STATE", "CACHE", "LOG", "CONFIG"):
+        monkeypatch.setenv(f"GEMMA_TUI_{kind}_DIR", str(tmp_path / kind.lower()))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.toml").write_text(
+        '[profiles.mine]\ntitle = "Mine"\ncheckpoint = "bundled:pocket"\nruntime = "docker:somebody/vllm:1"\n'
+        '[profiles.mine.container]\ngpus = ""\n'
+    )
+    gate = tmp_path / "gate"
+    app = GemmaApp(Wanted(profile="mine"), poll=False)
+    with docker(tmp_path_factory.mktemp("docker")) as service:
+        monkeypatch.setenv("PATH", f"{service.path}:{os.environ['PATH']}")
+        service.add_stand_in("somebody/vllm:1", hidden=[], pulled=False, gate=str(gate))
+        async with app.run_test() as pilot:
+            await offered(pilot)
+            assert "▌ Mine" in screen_text(app) and "a container image of several GB" in screen_text(app)
+            assert not any(words[0] == "pull" for words in service.asked())
+            await pilot.press("enter")
+            await until(pilot, lambda: "layer 1 of 2" in screen_text(app))
+            await pilot.press("escape")
+            await until(pilot, lambda: "Choose again to go on" in screen_text(app))
+            assert service.images() == []
+            gate.touch()
+            await pilot.press("enter")
+            await ready(pilot)
+            assert app.screen is app.main and service.names()
+            await app.quit_now()
+            await until(pilot, lambda: app.return_code == 0)
+        assert service.names() == []
+
+
+async def test_left_from_outside_while_it_installs_it_ends_without_a_complaint(index: Index) -> None:
+    app = unset()
+    async with app.run_test() as pilot:
+        await offered(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: index.asked)
+        await app.quit_now()
+        await until(pilot, lambda: app._exit)
+    assert app.bug_log is None and app.return_code == 0
+
+
+async def test_without_docker_the_set_up_says_so_and_offers_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    app = GemmaApp(Wanted(profile="dgx-spark"), poll=False)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await offered(pilot)
+        assert "No NVIDIA GPU was found" in screen_text(app) or "docker or podman" in screen_text(app)
+        assert "Pocket checkpoint" in screen_text(app)

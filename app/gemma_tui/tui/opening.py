@@ -139,12 +139,21 @@ def _outdated(profile: Profile) -> tuple[str, ...]:
 def _lacking(profile: Profile) -> tuple[str, ...]:
     """What has to be installed or fetched; raises GemmaError where that is no matter of installing."""
     from gemma_backend.checkpoint.locate import locate
+    from gemma_backend.runtime.container import is_image
     from gemma_backend.runtime.find import find
     from gemma_backend.types import EngineError
 
     lacks = []
-    if find(profile.runtime) is None:
-        if profile.runtime not in ("cpu", "cuda", "auto"):
+    image = is_image(profile.runtime)
+    try:
+        found = find(profile.runtime)
+    except EngineError:
+        if not image:
+            raise
+        # The set-up screen says what is wrong with docker or the image, and what else can be begun with.
+        found = None
+    if found is None:
+        if not image and profile.runtime not in ("cpu", "cuda", "auto"):
             from gemma_backend.session.session import missing_runtime
 
             raise EngineError(missing_runtime(profile))

@@ -31,19 +31,23 @@ _KEYS: Mapping[str, Literal["workstation", "pocket"]] = {**dict.fromkeys(FULL, "
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What installing a runtime takes, in bytes, or why it cannot be installed here."""
+    """What installing a runtime takes, in bytes, or why it cannot be installed here.
+
+    `image` says that it is a container image, whose size only the tool that fetches it knows.
+    """
 
     download_bytes: int = 0
     disk_bytes: int = 0
     problem: str = ""
+    image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What was found on this machine.
 
-    `needs` holds the runtimes that are not installed, by device; `lacking` the profiles whose checkpoint has to be
-    fetched first; `disk_free` is in bytes, at `folder`, where runtimes go.
+    `needs` holds the runtimes that are not installed, by device or image; `lacking` the profiles whose checkpoint has
+    to be fetched first; `disk_free` is in bytes, at `folder`, where runtimes go.
     """
 
     gpus: tuple[GpuMemory, ...] = ()
@@ -74,8 +78,8 @@ class Survey:
 class Choice:
     """One way to begin; `problem` is a sentence where it is not open on this machine, else empty.
 
-    `device` is the runtime to install first and `checkpoint` the repository to fetch first, each None where nothing is
-    missing; the bytes count both.
+    `device` is the runtime to install first, `image` the one to fetch as a container image, and `checkpoint` the
+    repository to fetch first, each None where nothing is missing; the bytes count all but the image.
     """
 
     key: Literal["workstation", "pocket", "profile", "attach"]
@@ -83,6 +87,7 @@ class Choice:
     detail: str
     profile: str | None = None
     device: Device | None = None
+    image: str | None = None
     checkpoint: str | None = None
     download_bytes: int = 0
     disk_bytes: int = 0
@@ -157,6 +162,7 @@ def _own(profile: Profile, found: Survey, why: str) -> Choice:
         detail=why or profile.description,
         profile=profile.name,
         device=_device(profile) if need else None,
+        image=profile.runtime if need is not None and need.image else None,
         checkpoint=profile.checkpoint if lacking else None,
         download_bytes=download,
         disk_bytes=disk,
@@ -175,6 +181,8 @@ def _problem(profile: Profile, found: Survey, need: Need | None, disk: int) -> s
         return "vLLM runs on Linux only: attach to a server that runs there."
     if profile.runtime == "cuda" and found.default[0] not in FULL:
         return found.default[1].partition(",")[0].rstrip(".") + "; 4 GiB are needed."
+    if need is not None and need.image and profile.name in FULL and not found.gpus:
+        return "No NVIDIA GPU was found, so the container would have none."
     if need is not None and need.problem:
         return need.problem
     if disk > found.disk_free:
@@ -187,27 +195,23 @@ def _problem(profile: Profile, found: Survey, need: Need | None, disk: int) -> s
     return ""
 
 
-def _image_problem(profile: Profile) -> str:
-    """Why the image that `profile` runs in cannot be used now, "" for another runtime and where it can."""
+def _image_need(profile: Profile) -> Need | None:
+    """What the image that `profile` runs in takes; None for another runtime and where it is here."""
     from gemma_backend.runtime.container import find_image, is_image
 
     if not is_image(profile.runtime):
-        return ""
+        return None
     try:
-        there = find_image(profile.runtime) is not None
+        return None if find_image(profile.runtime) is not None else Need(image=True)
     except EngineError as error:
-        return str(error)
-    command = f"gemma-tui engine install --runtime {profile.runtime}"
-    return "" if there else f"Its image is not here yet: leave this, and run {command}"
+        return Need(problem=str(error))
 
 
 def _runtimes(profiles: tuple[Profile, ...]) -> tuple[tuple[str, ...], dict[str, Need]]:
     from gemma_backend.runtime.find import find, list_runtimes
     from gemma_backend.runtime.install import plan
 
-    needs: dict[str, Need] = {
-        profile.runtime: Need(problem=problem) for profile in profiles if (problem := _image_problem(profile))
-    }
+    needs = {profile.runtime: need for profile in profiles if (need := _image_need(profile)) is not None}
     for device in {_device(profile) for profile in profiles}:
         if device is None or find(device) is not None:
             continue

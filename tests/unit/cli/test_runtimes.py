@@ -8,12 +8,16 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gemma_backend.engine.proc import boot_id, look
-from gemma_backend.session.setup import choices, survey
+from gemma_backend.runtime.image_pull import fetch, layers
+from gemma_backend.runtime.install import Progress
+from gemma_backend.session.setup import Choice, choices, survey
+from gemma_backend.types import EngineError, GpuMemory
 from stubs.docker_stand_in import Docker, docker
 
 MARK = '{"format_version": 1, "device": "cuda", "version": "0.26.0", "bytes": 8000000000}'
@@ -150,10 +154,53 @@ def test_an_image_is_fetched_after_a_yes_and_listed(service: Docker, home: Path)
     assert "docker image rm somebody/vllm:1" in call("remove", image).stderr
 
 
-def test_the_set_up_says_how_to_get_an_image(service: Docker, home: Path) -> None:
-    def problem() -> str:
-        return next(choice.problem for choice in choices(survey("dgx-spark")) if choice.profile == "dgx-spark")
+def test_the_set_up_offers_to_fetch_an_image(service: Docker, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offered() -> Choice:
+        found = replace(survey("dgx-spark"), gpus=(GpuMemory(0, "NVIDIA GB10", "u", total=1 << 37, free=1 << 36),))
+        return next(choice for choice in choices(found) if choice.profile == "dgx-spark")
 
-    assert "gemma-tui engine install --runtime container:eugr/spark-vllm:latest" in problem()
+    assert (offered().image, offered().problem) == ("container:eugr/spark-vllm:latest", "")
+    without = next(choice for choice in choices(survey("dgx-spark")) if choice.profile == "dgx-spark")
+    assert "No NVIDIA GPU" in without.problem
     service.add_stand_in("eugr/spark-vllm:latest", hidden=[])
-    assert problem() == ""
+    assert (offered().image, offered().problem) == (None, "")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "docker or podman" in offered().problem
+
+
+DOCKER = """latest: Pulling from eugr/spark-vllm
+6e3729cf69e0: Pulling fs layer
+1a2b3c4d5e6f: Pulling fs layer
+0d0d0d0d0d0d: Already exists
+6e3729cf69e0: Verifying Checksum
+6e3729cf69e0: Download complete
+"""
+PODMAN = """Trying to pull docker.io/vllm/vllm-openai:v0.33.0...
+Getting image source signatures
+Copying blob sha256:6e3729cf69e0c7b7
+Copying blob sha256:1a2b3c4d5e6f0000
+Copying blob 6e3729cf69e0c7b7 done   |
+"""
+
+
+def test_how_far_an_image_is_as_docker_and_podman_tell_it() -> None:
+    assert layers("") == (0.0, 0, 0)
+    assert layers("Status: Image is up to date for x\nlatest: Pulling from x") == (0.0, 0, 0)
+    assert layers(DOCKER) == (pytest.approx(1.7 / 3), 1, 3)
+    assert layers(DOCKER + "6e3729cf69e0: Pull complete\n1a2b3c4d5e6f: Pull complete\n") == (1.0, 3, 3)
+    assert layers(PODMAN) == (0.5, 1, 2)
+    assert layers(PODMAN + "Copying config sha256:9999999999999999\nWriting manifest") == (1.0, 2, 2)
+
+
+def test_a_fetch_can_be_stopped_and_what_went_wrong_is_said(service: Docker, home: Path, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    service.add_stand_in("somebody/vllm:1", hidden=[], pulled=False, gate=str(gate))
+    told: list[Progress] = []
+    with pytest.raises(EngineError, match=r"fetching of somebody/vllm:1 was stopped"):
+        fetch("docker:somebody/vllm:1", progress=told.append, cancelled=lambda: "layer 1 of 2" in told[-1].text)
+    assert service.images() == []
+    gate.touch()
+    assert fetch("docker:somebody/vllm:1", progress=told.append).version == "0.32.0"
+    assert told[-1].fraction == 1.0 and any("layer" in one.text for one in told)
+    with pytest.raises(EngineError, match=r"no/such:1 could not be fetched\. docker: Error .* manifest unknown\."):
+        fetch("docker:no/such:1")

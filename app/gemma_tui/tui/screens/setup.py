@@ -19,11 +19,17 @@ from gemma_tui.tui.screens.sheet import SheetScreen
 from gemma_tui.tui.widgets.choice_list import ChoiceList, Item
 from gemma_tui.tui.widgets.preview import size_words
 from gemma_tui.tui.widgets.progress_line import ProgressLine
+from gemma_tui.tui.widgets.text_cells import wrap
 
 if TYPE_CHECKING:
     from gemma_backend.session.setup import Choice, Survey
 
 GIB = 1 << 30
+MOST_ROWS, FEWEST_ROWS = 16, 4
+"""Rows of the choices where there is room, and where there is none."""
+FRAME_ROWS = 3
+"""The sheet's frame, and the gap above the choices."""
+PROGRESS_ROWS = 3
 Report = Callable[[float, str], None]
 
 
@@ -39,6 +45,8 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._working = False
         self._cancelled = False
         self._leaving = False
+        self._found = ""
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet") as sheet:
@@ -59,6 +67,16 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._hint("Esc quits")
         self.look()
 
+    def on_resize(self) -> None:
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """On a small terminal the choices scroll as soon as there is something to say below them."""
+        width = self.query_one("#sheet").content_size.width or 70
+        below = (PROGRESS_ROWS if self._working else 0) + (1 + len(wrap(self._said, width)) if self._said else 0)
+        rows = self.size.height - FRAME_ROWS - len(wrap(self._found, width)) - below if below else MOST_ROWS
+        self.query_one(ChoiceList).styles.max_height = max(FEWEST_ROWS, min(MOST_ROWS, rows))
+
     @work
     async def look(self) -> None:
         """Look at the machine and offer what is possible."""
@@ -66,7 +84,8 @@ class SetUpScreen(SheetScreen[Wanted | None]):
 
         found = await asyncio.to_thread(self._survey or partial(survey, self._needed.profile))
         self._choices = choices(found)
-        self.query_one("#found", Static).update("\n".join(found_lines(found)))
+        self._found = "\n".join(found_lines(found))
+        self.query_one("#found", Static).update(self._found)
         self.offer()
         wanted = self._preselected()
         if self._wanted.yes and wanted is not None and not self._choices[wanted].problem:
@@ -129,6 +148,9 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         try:
             await asyncio.to_thread(self._install, choice, report)
         except GemmaError as error:
+            if not self.query(ChoiceList):
+                # The program was left meanwhile, and the screen with it.
+                return
             if self._leaving:
                 self.dismiss(None)
                 return
@@ -140,8 +162,9 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             self.dismiss(self._wanted.with_profile(choice.profile))
         finally:
             self._working = False
-            self.query_one(ChoiceList).disabled = False
-            self.query_one(ChoiceList).focus()
+            for choices in self.query(ChoiceList):
+                choices.disabled = False
+                choices.focus()
 
     def action_away(self) -> None:
         """Stop the installation, and leave when asked for once more; else close the address; else leave."""
@@ -165,6 +188,14 @@ class SetUpScreen(SheetScreen[Wanted | None]):
                 report(progress.fraction, progress.text)
 
             install(choice.device, progress=step, cancelled=lambda: self._cancelled)
+        if choice.image is not None:
+            from gemma_backend.runtime.image_pull import fetch
+            from gemma_backend.runtime.install import Progress
+
+            def layer(progress: Progress) -> None:
+                report(progress.fraction, progress.text)
+
+            fetch(choice.image, progress=layer, cancelled=lambda: self._cancelled)
         if choice.checkpoint is not None:
             from gemma_backend.checkpoint.pull import Fetched, pull
 
@@ -183,7 +214,9 @@ class SetUpScreen(SheetScreen[Wanted | None]):
 
     def _say(self, text: str, *, error: bool = False) -> None:
         message = self.query_one("#message", Static)
-        message.update(clean(text))
+        self._said = clean(text)
+        message.update(self._said)
+        self._make_room()
         message.set_class(error, "error")
 
     def _hint(self, text: str) -> None:
@@ -209,11 +242,11 @@ def choice_lines(choice: Choice) -> tuple[str, ...]:
     """What a choice is and costs, or why it is not open."""
     if choice.problem:
         return (choice.problem,)
-    costs = []
+    costs = ["a container image of several GB"] if choice.image else []
     if choice.download_bytes:
         costs.append(f"{size_words(choice.download_bytes)} to fetch")
     if choice.disk_bytes:
         costs.append(f"{size_words(choice.disk_bytes)} on disk")
     if choice.licence:
         costs.append(choice.licence)
-    return (choice.detail, " · ".join(costs)) if costs else (choice.detail,)
+    return tuple(line for line in (choice.detail, " · ".join(costs)) if line)
