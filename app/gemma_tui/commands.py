@@ -48,6 +48,7 @@ COMMANDS = (
     Command("edit", "write the message in an editor of your own"),
     Command("copy", "copy the last reply, its code, or the conversation", "[reply, code or all]", "choice",
             ("reply", "code", "all")),
+    Command("fold", "show only the beginning of long turns, or all of them", "[on or off]", "choice", ("on", "off")),
     Command("mouse", "off leaves selecting text to the terminal", "on or off", "choice", ("on", "off")),
     Command("history", "find and open a conversation of the history", "[WORDS]", "words"),
     Command("title", "give this conversation a title", "[WORDS]", "words"),

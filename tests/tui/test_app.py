@@ -8,7 +8,7 @@ import pytest
 
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Wanted
-from gemma_tui.tui.screens.keys import KeysScreen
+from gemma_tui.tui.screens.help import HelpScreen
 from gemma_tui.tui.screens.models import ModelScreen
 from gemma_tui.tui.screens.setup import SetUpScreen
 from stubs.openai_server import OpenAIServer
@@ -102,7 +102,7 @@ async def test_theme_and_keys(server: OpenAIServer) -> None:
         await pilot.press("ctrl+t")
         assert app.theme == "gemma-dark"
         await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, KeysScreen) and "stop the reply" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen) and "Stop the reply" in screen_text(app))
         await pilot.press("escape")
         assert app.screen is app.main
 

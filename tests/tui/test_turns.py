@@ -71,7 +71,7 @@ async def test_a_turn_is_chosen_and_left(echoing: OpenAIServer) -> None:
         await until(pilot, lambda: app.main.chosen is None and app.main.composer.has_focus)
         await pilot.press("alt+up", "escape")
         await until(pilot, lambda: app.main.chosen is None and app.main.composer.has_focus)
-        await until(pilot, lambda: "F1 Keys" in screen_text(app))
+        await until(pilot, lambda: "F1 Help" in screen_text(app))
 
 
 async def test_what_is_typed_with_a_turn_chosen_goes_to_the_message(echoing: OpenAIServer) -> None:

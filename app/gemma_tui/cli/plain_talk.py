@@ -44,14 +44,17 @@ class PlainTalk:
     async def show(self, events: AsyncIterator[StreamEvent]) -> None:
         """Print a reply as it comes, then how it ended where that does not go without saying."""
         cleaner, last = StreamCleaner(), "\n"
+        reasoning = Reasoning()
         self._replying = True
         try:
             async for event in events:
                 if isinstance(event, Delta) and not event.index:
+                    reasoning.take(event.reasoning, over=bool(event.text))
                     text = cleaner.feed(event.text)
                     put(text)
                     last = text[-1:] or last
                 elif isinstance(event, Finished | Failed):
+                    reasoning.take("", over=True)
                     text = cleaner.finish()
                     put(text)
                     last = _ended(text[-1:] or last)
@@ -83,6 +86,22 @@ class PlainTalk:
         task = asyncio.get_running_loop().create_task(job)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+class Reasoning:
+    """What a model says to itself before it answers: on standard error, line by line, so that a reply stays alone."""
+
+    def __init__(self) -> None:
+        self._line = ""
+
+    def take(self, text: str, *, over: bool) -> None:
+        """Say every line that is complete, and at the end the rest."""
+        *lines, self._line = (self._line + text).split("\n")
+        if over:
+            lines, self._line = [*lines, self._line], ""
+        for line in lines:
+            if line.strip():
+                say(f"(reasoning) {clean(line, keep_newlines=False)}")
 
 
 def put(text: str) -> None:

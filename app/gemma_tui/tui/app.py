@@ -7,7 +7,6 @@ import importlib
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -32,20 +31,6 @@ if TYPE_CHECKING:
 QUIT_AGAIN_SECONDS = 2.0
 
 
-_COMMANDS = (
-    ("New conversation", "Begin anew; the model forgets what was said", "screen.new"),
-    ("Chat or completion", "Switch between a conversation and a raw document", "screen.mode"),
-    ("Continue the document", "In completion: let the model go on", "screen.continue"),
-    ("Log", "The engine's log: follow, filter, search", "app.log"),
-    ("Dashboard", "Show or hide the engine's figures", "screen.board"),
-    ("Figures", "The engine's figures over the whole screen: pause, zoom, export", "app.figures"),
-    ("Try again", "Start the engine again, or ask the last message once more", "screen.again"),
-    ("Copy the last reply", "Its whole text, as it came", "screen.copy_reply"),
-    ("Dark or light", "Switch between the two themes of our own", "app.theme"),
-    ("All keys", "What each key does", "app.keys"),
-)
-
-
 class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
     """One terminal, one session; the result of `run()` is the exit code."""
 
@@ -55,8 +40,9 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit, and stop the engine that was started here", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
+        Binding("ctrl+z", "suspend", "Suspend, until `fg` in the shell brings it back", show=False, priority=True),
         Binding("ctrl+t", "theme", "Switch between dark and light"),
-        Binding("f1", "keys", "Show every key"),
+        Binding("f1", "keys", "Show every key and command"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
         Binding("alt+s,shift+f3", "figures", "Show the engine's figures over the whole screen"),
     ]
@@ -135,8 +121,9 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         ours = (command for command in super().get_system_commands(screen) if command.title not in ("Keys", "Maximize"))
         yield from ours
         if screen is self.main:
-            for title, text, action in _COMMANDS:
-                yield SystemCommand(title, text, partial(self.main.run_action, action))
+            from gemma_tui.tui.palette import palette_commands
+
+            yield from palette_commands(self)
             yield from (SystemCommand(*command) for command in self.main.studio_commands())
 
     def on_mount(self) -> None:
@@ -334,16 +321,29 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
 
     # -- the rest
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the studio Ctrl+Z takes a step back; the palette suspends there too."""
+        if action == "suspend":
+            return self.main.mode == "chat" or self.screen is not self.main
+        return super().check_action(action, parameters)
+
+    def action_suspend(self) -> None:
+        """Hand the terminal back to the shell; replies and the engine go on meanwhile."""
+        if self._driver is not None and self._driver.can_suspend:
+            self.action_suspend_process()
+        else:
+            self.main.refuse("This terminal does not let a program be suspended.")
+
     def action_theme(self) -> None:
         """Dark to light and back; from any other theme to ours of the same kind."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
-    def action_keys(self) -> None:
-        """Show every key."""
-        from gemma_tui.tui.screens.keys import KeysScreen
+    async def action_keys(self) -> None:
+        """Show every key and every command, to be searched."""
+        from gemma_tui.tui.screens.help import HelpScreen
 
-        if not isinstance(self.screen, KeysScreen):
-            self.push_screen(KeysScreen())
+        if not isinstance(self.screen, HelpScreen):
+            await self.main.commander.run("/keys")
 
     def action_figures(self) -> None:
         """Show the engine's figures over the whole screen."""

@@ -31,7 +31,7 @@ class View(Protocol):
     def mark_sent(self, turn: int) -> None:
         """A message that was kept is on its way."""
 
-    def begin_reply(self, node: int, text: str = "") -> int:
+    def begin_reply(self, node: int, text: str = "", reasoning: str = "") -> int:
         """Show the beginning of a reply, with what there is of it already, and return its turn."""
 
     def append(self, turn: int, text: str, reasoning: str = "") -> None:
@@ -255,7 +255,7 @@ class Conversation:
         tree, reply = session.talk.tree, new_id() if message.more is None else message.more
         if message.more is not None:
             self._view.cut_from(reply)
-            turn = self._view.begin_reply(reply, tree[reply].text.rstrip())
+            turn = self._view.begin_reply(reply, tree[reply].text.rstrip(), tree[reply].reasoning)
         else:
             turn = self._view.begin_reply(reply)
         empty, ended = message.more is None, False

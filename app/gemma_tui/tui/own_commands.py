@@ -20,7 +20,7 @@ def register_all(screen: ComposingScreen) -> None:
     commands = OwnCommands(screen)
     handlers: dict[str, Callable[[str], Awaitable[None] | None]] = {
         "help": commands.help,
-        "keys": commands.action("app.keys"),
+        "keys": commands.keys,
         "new": commands.action("screen.new"),
         "again": commands.action("screen.again"),
         "completion": commands.action("screen.mode"),
@@ -54,9 +54,21 @@ class OwnCommands:
 
     def help(self, _: str) -> None:
         """Show every command."""
-        from gemma_tui.tui.screens.commands import CommandsScreen
+        from gemma_tui.tui.screens.help import HelpScreen
 
-        self._screen.app.push_screen(CommandsScreen(self._screen.commander.offered))
+        self._screen.app.push_screen(HelpScreen(self._screen.commander.offered, "/"), self._insert)
+
+    def keys(self, _: str) -> None:
+        """Show every key and every command."""
+        from gemma_tui.tui.screens.help import HelpScreen
+
+        self._screen.app.push_screen(HelpScreen(self._screen.commander.offered), self._insert)
+
+    def _insert(self, text: str | None) -> None:
+        """Put a command that was chosen from the help into the message."""
+        if text and self._screen.composer.display:
+            self._screen.composer.rewrite(text)
+            self._screen.composer.focus()
 
     def theme(self, name: str) -> None:
         """Switch to a theme, or between dark and light."""
@@ -128,11 +140,11 @@ class OwnCommands:
             screen.composer.move_cursor((row, len(before) - before.rfind("\n") - 1))
         screen.composer.focus()
 
-    def copy(self, what: str) -> None:
+    async def copy(self, what: str) -> None:
         """Copy the last reply, the code in it, or everything."""
         screen = self._screen
         if what == "code":
-            screen.transcript.action_copy_code()
+            await screen.run_action("screen.copy_code")
             return
         turns = screen.transcript.document.turns
         if what == "all":

@@ -43,18 +43,22 @@ class TalkView:
         """A message that was kept is on its way."""
         self._note(turn, "queued", "")
 
-    def begin_reply(self, node: int, text: str = "") -> int:
+    def begin_reply(self, node: int, text: str = "", reasoning: str = "") -> int:
         """Show the beginning of a reply, with what there is of it already, and return its turn."""
-        turn = self._transcript.add_turn("assistant", text)
+        turn = self._transcript.add_turn("assistant")
+        if reasoning:
+            self._transcript.think(turn, reasoning)
+        if text:
+            self._transcript.append(turn, text)
         self.nodes[turn] = node
         return turn
 
     def append(self, turn: int, text: str, reasoning: str = "") -> None:
-        """Show more of a reply; reasoning stands as a note that it goes on, apart from the answer."""
-        if reasoning and "reasoning" not in self._notes.get(turn, {}):
-            self._note(turn, "reasoning", "reasoning first")
-        if text:
-            with suppress(KeyError):
+        """Show more of a reply; reasoning stands apart from the answer, before it."""
+        with suppress(KeyError):
+            if reasoning:
+                self._transcript.think(turn, reasoning)
+            if text:
                 self._transcript.append(turn, text)
 
     def end_reply(self, turn: int, event: Finished | Failed, *, empty: bool) -> None:
@@ -138,7 +142,7 @@ class TalkView:
         if notes.get(about, "") == words:
             return
         notes[about] = words
-        said = [notes[name] for name in ("branch", "queued", "reasoning") if notes.get(name)]
+        said = [notes[name] for name in ("branch", "queued") if notes.get(name)]
         with suppress(KeyError):
             self._transcript.set_note(turn, " · ".join(said))
 
@@ -156,7 +160,7 @@ def names_of(parts: Iterable[Part | MediaRef]) -> list[Attachment]:
 
 def _loaded(node: Node) -> LoadedTurn:
     notice, kind = _ending(node)
-    return LoadedTurn(node.role, node.text, names_of(node.parts), notice=notice, kind=kind)
+    return LoadedTurn(node.role, node.text, names_of(node.parts), notice=notice, kind=kind, reasoning=node.reasoning)
 
 
 def _ending(node: Node) -> tuple[str, NoticeKind]:

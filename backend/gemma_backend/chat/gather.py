@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +15,7 @@ GATHER_SECONDS = 0.05
 _BACKLOG_LIMIT = 4 << 20
 # A read that ends sooner than this was served from what a TLS layer had already taken in.
 _AT_ONCE_SECONDS = 0.0005
+_RESUMED_SECONDS = 0.5
 
 _Read = Callable[..., Awaitable[bytes]]
 
@@ -63,8 +65,7 @@ class Gathered:
         """Yield what has come in; raises TimeoutError after a silence of `stall_seconds`, and the client's errors."""
         while True:
             if not self._filled.is_set():
-                async with asyncio.timeout(self._stall):
-                    await self._filled.wait()
+                await self._until_filled()
             self._filled.clear()
             parts, self._parts, self._size = self._parts, [], 0
             self._taken.set()
@@ -74,6 +75,15 @@ class Gathered:
                 if self._error is not None:
                     raise self._error
                 return
+
+    async def _until_filled(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._stall):
+                await self._filled.wait()
+            return
+        # A program that was suspended for longer than that has what came meanwhile, and reads it only now.
+        async with asyncio.timeout(_RESUMED_SECONDS):
+            await self._filled.wait()
 
     async def _take_in(self) -> None:
         plain = "content-encoding" not in self._response.headers

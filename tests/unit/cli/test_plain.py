@@ -68,6 +68,13 @@ async def test_lines_are_answered_in_turn(server: OpenAIServer, home: dict[str, 
     assert len(server.requests[-1].json["messages"]) == 5
 
 
+async def test_reasoning_is_told_apart_from_the_reply(server: OpenAIServer, home: dict[str, str]) -> None:
+    server.reply = Reply("The answer.", reasoning="First this.\nThen that.")
+    code, out, err = await piped(server, "why\n", home)
+    assert (code, out) == (0, "The answer.\n")
+    assert "(reasoning) First this.\n(reasoning) Then that.\n" in err
+
+
 async def test_a_file_as_input(server: OpenAIServer, home: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "in").write_text("hello\n")
     with (tmp_path / "in").open() as file:

@@ -6,7 +6,7 @@ import pytest
 
 from gemma_assets import path as asset
 from gemma_backend.config.settings import Settings, known_keys
-from gemma_tui.tui.screens.keys import _KEYS
+from gemma_tui.tui.screens.help import KEYS
 from gemma_tui.tui.screens.main import MainScreen
 
 TEXT = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def test_no_setting_is_made_up() -> None:
 
 def test_every_profile_and_every_key_is_there() -> None:
     assert all(f"`{file.stem}`" in TEXT for file in asset("profiles").glob("*.toml"))
-    assert [f"| {key} | {text} |" for key, text in _KEYS if f"| {key} | {text} |" not in TEXT] == []
+    assert [f"| {key} | {text} |" for key, text in KEYS if f"| {key} | {text} |" not in TEXT] == []
 
 
 def test_every_command_is_there() -> None:

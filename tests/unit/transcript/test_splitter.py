@@ -7,12 +7,13 @@ import itertools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gemma_tui.tui.transcript.document import Document, VerbatimSplitter
+from gemma_tui.tui.transcript.document import Document
 from gemma_tui.tui.transcript.layout import fence_code, layout
 from gemma_tui.tui.transcript.markdown import layout_markdown
 from gemma_tui.tui.transcript.palette import plain_palette
 from gemma_tui.tui.transcript.rows import Rows
 from gemma_tui.tui.transcript.splitter import FENCE_LINES, LONGEST_BLOCK, Splitter
+from gemma_tui.tui.transcript.verbatim import VerbatimSplitter
 
 LINES = st.sampled_from(
     [

@@ -30,6 +30,7 @@ from gemma_tui.tui.widgets.notice import Notice
 
 if TYPE_CHECKING:
     from gemma_backend.session.session import Session
+    from gemma_tui.commands import Command
     from gemma_tui.tui.conversation import Conversation
 
 HINT = "Enter sends · Ctrl+J new line"
@@ -132,6 +133,14 @@ class ComposingScreen(Screen[None]):
                 self.composer.taken()
         finally:
             self._sending = False
+
+    async def call_command(self, command: Command) -> None:
+        """Do what a command does; one that takes something is put into the message, to be completed there."""
+        if command.takes == "nothing":
+            await self.commander.run(f"/{command.name}")
+        else:
+            self.composer.rewrite(f"/{command.name} ")
+            self.composer.focus()
 
     async def _send(self, text: str) -> None:
         paths, text = await asyncio.to_thread(attached_words, text)

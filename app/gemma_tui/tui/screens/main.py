@@ -173,7 +173,7 @@ class MainScreen(RememberingScreen):
             # Nothing wakes up a screen on which nothing moves.
             (self._ticker.resume if moving or pace.answering else self._ticker.pause)()
         self.dashboard.show_engine(state, phase, self.gemma.state_seconds if moving else None)
-        keys = [Key("F1", "Keys", "app.keys")]
+        keys = [Key("F1", "Help", "app.keys")]
         if pace.answering:
             keys.insert(0, Key("Esc", "Stop", "screen.stop"))
         if state == "failed" or self.conversation.unanswered:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from gemma_backend.types import AudioPart, GemmaError, ImagePart, MediaRef, Node
 from gemma_tui.tui.attaching import preview
-from gemma_tui.tui.screens.composing import ComposingScreen
+from gemma_tui.tui.screens.reading import ReadingScreen
 from gemma_tui.tui.talk_view import TalkView
 from gemma_tui.tui.transcript.furniture import Attachment
 from gemma_tui.tui.transcript.view import Transcript
@@ -28,7 +28,7 @@ BUSY = "Wait for the reply that is under way, or stop it with Esc."
 NO_TURN = "There is no turn to choose yet."
 
 
-class TurningScreen(ComposingScreen):
+class TurningScreen(ReadingScreen):
     """A screen on whose transcript turns are chosen; while one is, single keys act on it."""
 
     view: TalkView
@@ -137,6 +137,7 @@ class TurningScreen(ComposingScreen):
         if self.chosen is None:
             return []
         keys = [Key("Esc", "Back", "screen.stop"), Key("c", "Copy", "screen.chosen_copy")]
+        keys += self.fold_keys()
         if node is None or talk is None:
             return keys
         found = []
@@ -148,7 +149,7 @@ class TurningScreen(ComposingScreen):
         if among > 1:
             found.append(Key("←→", f"{place}/{among}", "screen.chosen_sibling(1)"))
         found += [Key("b", "Branches", "screen.chosen_branches"), Key("f", "Fork", "screen.chosen_fork")]
-        return [*found, Key("d", "Delete", "screen.chosen_delete"), *reversed(keys)]
+        return [*found[:2], *keys[2:], *found[2:], Key("d", "Delete", "screen.chosen_delete"), keys[1], keys[0]]
 
     # -- what is done with the chosen turn
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BlockKind = Literal[
     "paragraph", "heading", "item", "quote", "indented", "fence", "rule", "math",
-    "verbatim", "label", "notice", "attachment",
+    "verbatim", "label", "notice", "attachment", "thought", "more",
 ]  # fmt: skip
 
 

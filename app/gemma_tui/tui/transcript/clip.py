@@ -20,7 +20,7 @@ def selected_text(window: Window, selection: Selection) -> str:
         return "\n\n".join([turn.text.strip("\n") for turn in turns if turn.text])
     parts: list[str] = []
     for turn in turns:
-        if start is not None and place(turn, len(turn.head) + len(turn.body) + len(turn.foot), 0) < start.y:
+        if start is not None and place(turn, len(turn), 0) < start.y:
             continue
         if end is not None and place(turn, 0, 0) > end.y:
             break
@@ -32,6 +32,8 @@ def selected_text(window: Window, selection: Selection) -> str:
             block = turn.at(index)
             if start is not None and number + max(block.height, 1) + (1 << 12) < start.y:
                 continue
+            if block.kind == "more" and selection.get_span(number) is not None:
+                parts.append(turn.hidden)
             for offset, line in enumerate(window.lines(turn, block)):
                 span = selection.get_span(number + offset)
                 if span is not None:
@@ -46,6 +48,7 @@ def selected_text(window: Window, selection: Selection) -> str:
 
 def fence_text(turn: TurnRecord, block: Block) -> str:
     """The whole code of the fence that `block` is a piece of."""
+    block = turn.whole_block(block)
     while block.fence is not None and not block.fence.first and block.previous is not None:
         block = block.previous
     lines: list[str] = []
@@ -69,3 +72,13 @@ def last_code(document: Document, rows: Sequence[Row]) -> str | None:
             if block.kind == "fence":
                 return fence_text(turn, block)
     return None
+
+
+def links_on(rows: Sequence[Row]) -> list[str]:
+    """Where the links on screen lead, the lowest first, each once."""
+    found: dict[str, None] = {}
+    for row in reversed(rows):
+        for segment in reversed(row.line.segments):
+            if segment.style is not None and (href := segment.style.meta.get("href")):
+                found.setdefault(str(href))
+    return list(found)

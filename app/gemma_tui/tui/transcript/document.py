@@ -8,82 +8,19 @@ from typing import Literal
 
 from gemma_backend.text.clean import StreamCleaner, clean
 from gemma_tui.tui.transcript.block import Block
+from gemma_tui.tui.transcript.folding import Folded, Thought
 from gemma_tui.tui.transcript.furniture import Attachment, NoticeKind, attachment_block, head_blocks, notice_block
-from gemma_tui.tui.transcript.splitter import LONGEST_BLOCK, Splitter
+from gemma_tui.tui.transcript.splitter import Splitter
+from gemma_tui.tui.transcript.verbatim import VerbatimSplitter
 
 TurnRole = Literal["user", "assistant", "system", "completion", "notice"]
-
-_VERBATIM_LINES = 40
-
-
-class VerbatimSplitter:
-    """Cuts text that is shown as it is into groups of lines; `mark()` says that what follows was generated."""
-
-    def __init__(self, style: str) -> None:
-        self.blocks: list[Block] = []
-        self.references: dict[str, str] = {}
-        self._style = style
-        self._lines: list[str] = []
-        self._size = 0
-        self._partial = ""
-        self._length = 0
-        self._done = 0
-        self._mark: int | None = None
-
-    def mark(self) -> None:
-        """Text fed from now on is generated text; only the first call counts."""
-        if self._mark is None:
-            self._mark = self._length
-
-    def feed(self, text: str) -> None:
-        """Take more text; finished groups of lines are added to `blocks`."""
-        self._length += len(text)
-        self._partial += text
-        while True:
-            end = self._partial.find("\n", 0, LONGEST_BLOCK) + 1
-            if not end:
-                if len(self._partial) < LONGEST_BLOCK:
-                    return
-                end = LONGEST_BLOCK
-            self._lines.append(self._partial[:end])
-            self._partial = self._partial[end:]
-            self._size += end
-            if len(self._lines) >= _VERBATIM_LINES or self._size >= LONGEST_BLOCK:
-                self._close()
-
-    def _close(self) -> None:
-        self.blocks.append(self._block("".join(self._lines)))
-        self._done += self._size
-        self._lines = []
-        self._size = 0
-
-    def _block(self, source: str) -> Block:
-        mark = None if self._mark is None else max(0, self._mark - self._done)
-        return Block("verbatim", source, style=self._style, mark=mark)
-
-    def tail(self) -> list[Block]:
-        """The block of what is open, if there is any."""
-        source = "".join(self._lines) + self._partial
-        return [self._block(source)] if source else []
-
-    def rest(self) -> str:
-        """The text that no block in `blocks` holds."""
-        return "".join(self._lines) + self._partial
-
-    def finish(self) -> None:
-        """Close what is open."""
-        self._lines.append(self._partial)
-        self._size += len(self._partial)
-        self._partial = ""
-        if self._size:
-            self._close()
 
 
 class TurnRecord:
     """One turn on screen: its text so far, and the blocks that it is drawn as.
 
-    `body` are the blocks of the text, `head` and `foot` what is drawn around it; `height` is the rows of all of them
-    as far as they are known. A text that was given whole is cut into blocks when it is first looked at.
+    `body` are the blocks of the text, `head` and `foot` what is drawn around it; `height` is the rows of all that is
+    drawn as far as they are known. A text that was given whole is cut into blocks when it is first looked at.
     """
 
     def __init__(self, number: int, role: TurnRole) -> None:
@@ -95,6 +32,8 @@ class TurnRecord:
         self.height = 0
         self.unmeasured: list[Block] = []
         self.finished = False
+        self.thought: Thought | None = None
+        self._folded: Folded | None = None
         self._whole: str | None = None
         self._settled = 0
         self._cleaner = StreamCleaner()
@@ -122,20 +61,102 @@ class TurnRecord:
         """The text, if it was not cut into blocks yet."""
         return self._whole
 
+    @property
+    def shown(self) -> list[Block]:
+        """The blocks of the text that are drawn: all, or those of a folded turn."""
+        return self.body if self._folded is None else self._folded.blocks
+
+    @property
+    def text_end(self) -> int:
+        """The index in drawing order of the first block after the text."""
+        return len(self.head) + len(self.shown)
+
     def __len__(self) -> int:
-        return len(self.head) + len(self.body) + len(self.foot)
+        return self.text_end + len(self.foot)
 
     def at(self, index: int) -> Block:
         """The block at an index in drawing order."""
         if index < len(self.head):
             return self.head[index]
         index -= len(self.head)
-        return self.body[index] if index < len(self.body) else self.foot[index - len(self.body)]
+        shown = self.shown
+        return shown[index] if index < len(shown) else self.foot[index - len(shown)]
 
-    def load(self, text: str) -> None:
-        """Take a whole text that is at its end."""
+    # -- folding
+
+    @property
+    def folded(self) -> bool:
+        """Whether only the beginning of the text is drawn."""
+        return self._folded is not None
+
+    @property
+    def hidden(self) -> str:
+        """The end of the text that is not drawn."""
+        return self._folded.hidden if self._folded is not None else ""
+
+    @property
+    def foldable(self) -> bool:
+        """Whether there is enough text to fold."""
+        self.cut()
+        return Folded(self.body).worth_it
+
+    def fold(self, folded: bool) -> bool:
+        """Draw only the beginning, or all again; whether that changed anything, as it does not for short turns."""
+        self.cut()
+        made = Folded(self.body) if folded else None
+        if (made is not None and not made.worth_it) or folded == self.folded:
+            return False
+        self._folded = made
+        self.remeasure()
+        return True
+
+    def whole_block(self, block: Block) -> Block:
+        """The block of the body that `block` is, or is the beginning of."""
+        cut = self._folded.cut if self._folded is not None else None
+        return cut if cut is not None and block is not cut and block not in self.body else block
+
+    def think(self, text: str) -> None:
+        """Take reasoning as it comes; it is drawn before the text."""
+        if self.thought is None:
+            self.thought = Thought()
+        self.thought.feed(text)
+        self._place_thought()
+
+    def open_thought(self, open: bool) -> None:
+        """Draw the text of the reasoning, or only a row that says that there is one."""
+        if self.thought is not None and self.thought.open != open:
+            self.thought.open = open
+            self.thought.update()
+            self._place_thought()
+
+    def _place_thought(self) -> None:
+        assert self.thought is not None
+        before = [block for block in self.head if block.kind in ("label", "attachment")]
+        self.head = [*before, *self.thought.blocks]
+        if self.uncut is None:
+            self.remeasure()
+        else:
+            self.height = 0
+
+    def remeasure(self) -> None:
+        """Count rows anew, after other blocks are drawn than before."""
+        self.height, self.unmeasured = 0, []
+        for index in range(len(self)):
+            block = self.at(index)
+            if block.lines is None:
+                self.unmeasured.append(block)
+            else:
+                block.height = len(block.lines)
+                self.height += block.height
+
+    def load(self, text: str, reasoning: str = "") -> None:
+        """Take a whole text that is at its end, and the reasoning before it."""
         self._whole = clean(text)
         self.finished = True
+        if reasoning:
+            self.thought = Thought()
+            self.thought.load(reasoning)
+            self._place_thought()
 
     def cut(self) -> None:
         """Cut a text that was given whole into blocks."""
@@ -150,6 +171,9 @@ class TurnRecord:
     def feed(self, text: str, *, generated: bool = False) -> None:
         """Take text as it comes; in a completion, `generated` says that it is not the prompt's."""
         self.cut()
+        if text and self.thought is not None and not self.body:
+            # The answer is what counts from here on.
+            self.open_thought(False)
         if generated and isinstance(self._splitter, VerbatimSplitter):
             self._splitter.mark()
         text = self._cleaner.feed(text)
@@ -220,6 +244,9 @@ class TurnRecord:
         for index in range(max(first, 1), len(self.body)):
             if self.body[index].kind == "fence":
                 self.body[index].previous = self.body[index - 1]
+        if self._folded is not None:
+            self._folded = Folded(self.body)
+            self.remeasure()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +259,7 @@ class LoadedTurn:
     note: str = ""
     notice: str = ""
     kind: NoticeKind = "info"
+    reasoning: str = ""
 
 
 class Document:

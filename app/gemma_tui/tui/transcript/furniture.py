@@ -14,6 +14,7 @@ from gemma_backend.text.clean import clean
 from gemma_tui.tui.transcript.block import Block, Line, Pixels
 from gemma_tui.tui.transcript.palette import Palette
 from gemma_tui.tui.transcript.wrap import wrap_runs
+from gemma_tui.tui.widgets.text_cells import fit
 
 NoticeKind = Literal["info", "stopped", "cut", "warning", "error"]
 
@@ -74,11 +75,15 @@ def furniture_height(block: Block) -> int:
 
 
 def furniture(block: Block, width: int, palette: Palette) -> list[Line]:
-    """The rows of a label, a notice or an attachment."""
+    """The rows of a label, a notice, an attachment, or what stands for something that is folded."""
     lines = [Line([], 0, palette["text"], [])] if block.gap else []
     if block.kind == "label":
         note = f"  {block.data}" if block.data else ""
         lines.extend(_wrapped([(block.source, palette[block.style]), (note, palette["muted"])], width, palette))
+    elif block.kind in ("thought", "more"):
+        icon = Segment("\u2026 " if block.kind == "more" else "", palette["marker"])
+        # In the gutter: what is only said of the text is not copied with it.
+        lines.append(Line([], 0, palette["text"], [icon, Segment(fit(block.source, width - 2), palette["fold"])]))
     elif isinstance(block.data, Attachment):
         handed = Style(meta={ATTACHMENT: block.data.source}) if block.data.source is not None else Style.null()
         for number, row in enumerate(block.data.rows):

@@ -10,7 +10,7 @@ from gemma_tui.tui.transcript.furniture import furniture, furniture_height
 from gemma_tui.tui.transcript.highlight import Highlighter, language_of
 from gemma_tui.tui.transcript.markdown import layout_markdown
 from gemma_tui.tui.transcript.palette import Palette
-from gemma_tui.tui.transcript.rows import Rows
+from gemma_tui.tui.transcript.rows import Prefix, Rows
 from gemma_tui.tui.transcript.splitter import dedent, indent_of
 from gemma_tui.tui.transcript.wrap import Run
 
@@ -29,7 +29,7 @@ def estimate(block: Block, width: int) -> int:
 
 def layout(block: Block, width: int, palette: Palette, references: Mapping[str, str]) -> list[Line]:
     """The rows of a block, its gap included."""
-    if block.kind in ("label", "notice", "attachment"):
+    if block.data is not None:
         return furniture(block, min(width, PROSE), palette)
     prose = min(width, PROSE)
     rows = Rows(width if block.kind in ("fence", "indented", "verbatim") or "|" in block.source else prose, palette)
@@ -121,7 +121,10 @@ def _verbatim(block: Block, rows: Rows) -> None:
     else:
         runs = [(text[: block.mark], style), (text[block.mark :], palette["generated"])]
     runs = [(run.expandtabs(4), run_style) for run, run_style in runs if run]
-    if runs:
+    if block.style == "reasoning":
+        with rows.nested(Prefix("\u2502 ", palette["rule"])):
+            rows.text(runs or [(" ", style)])
+    elif runs:
         rows.text(runs)
     else:
         rows.add([], 0)

@@ -12,7 +12,7 @@ NAMES = (
     "text", "muted", "user", "assistant", "system", "prompt", "generated", "reasoning", "heading", "subheading",
     "code", "code-label", "inline-code", "link", "math", "marker", "quote", "rule", "table-head", "ok", "warning",
     "error", "bar", "chosen", "thumb", "more", "keyword", "string", "number", "comment", "function", "type", "constant",
-    "operator", "deleted", "inserted",
+    "operator", "deleted", "inserted", "fold",
 )  # fmt: skip
 """Every style; `transcript--NAME` is the component class that a theme or style sheet sets it by."""
 

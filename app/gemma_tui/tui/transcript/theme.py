@@ -17,6 +17,7 @@ Transcript {
     & > .transcript--prompt { color: $foreground; }
     & > .transcript--generated { color: $text-primary; }
     & > .transcript--reasoning { color: $text-muted; text-style: italic; }
+    & > .transcript--fold { color: $text-secondary; }
     & > .transcript--heading { color: $foreground; text-style: bold underline; }
     & > .transcript--subheading { color: $foreground; text-style: bold; }
     & > .transcript--code { background: $surface; color: $foreground; }

@@ -20,7 +20,7 @@ from textual.widget import Widget
 
 from gemma_backend.text.clean import clean
 from gemma_tui.tui.transcript.canvas import Canvas
-from gemma_tui.tui.transcript.clip import fence_text, last_code, selected_text
+from gemma_tui.tui.transcript.clip import fence_text, last_code, links_on, selected_text
 from gemma_tui.tui.transcript.code import COPY
 from gemma_tui.tui.transcript.document import Document, LoadedTurn, TurnRecord, TurnRole
 from gemma_tui.tui.transcript.furniture import ATTACHMENT, Attachment, NoticeKind
@@ -43,7 +43,7 @@ class Transcript(Scroller):
     DEFAULT_CSS = TRANSCRIPT_CSS
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{name}" for name in NAMES}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy_code", "Copy the last code block", show=False),
+        Binding("y", "copy_code", "Copy the lowest code block on screen", show=False),
     ]
 
     class LinkClicked(Message):
@@ -126,6 +126,34 @@ class Transcript(Scroller):
         self._unseen = self._unseen or not self.window.following
         self._flush_soon()
 
+    def think(self, turn: int, text: str) -> None:
+        """Add to a turn's reasoning, which stands before its text and folds when that begins."""
+        self.document.find(turn).think(text)
+        self._unseen = self._unseen or not self.window.following
+        self._flush_soon()
+
+    def fold(self, turn: int, folded: bool) -> bool:
+        """Draw only the beginning of a turn, or all of it; whether that changed anything."""
+        record = self.document.find(turn)
+        if not record.fold(folded):
+            return False
+        self._refit(record)
+        return True
+
+    def fold_all(self, folded: bool) -> int:
+        """Fold every turn that is long enough, or draw all of each; returns how many changed."""
+        return sum([self.fold(record.number, folded) for record in self.document.turns])
+
+    def fold_thought(self, turn: int, folded: bool) -> None:
+        """Draw a turn's reasoning, or only the row that says that there is one."""
+        record = self.document.find(turn)
+        record.open_thought(not folded)
+        self._refit(record)
+
+    def _refit(self, record: TurnRecord) -> None:
+        self.window.refit(self.document.turns.index(record))
+        self.draw()
+
     def finish(self, turn: int, text: str | None = None, note: str = "", kind: NoticeKind = "info") -> None:
         """End a turn with one exact render of its text (of `text`, if given); `note` stands under it."""
         record = self.document.find(turn)
@@ -151,7 +179,7 @@ class Transcript(Scroller):
         numbers: list[int] = []
         for turn in turns:
             record = self.document.add(turn.role, note=turn.note, attachments=turn.attachments)
-            record.load(turn.text)
+            record.load(turn.text, turn.reasoning)
             if turn.notice:
                 record.notice(turn.notice, turn.kind)
             numbers.append(record.number)
@@ -307,15 +335,31 @@ class Transcript(Scroller):
             self.post_message(self.AttachmentClicked(source))
         elif meta.get(COPY) and event.y < len(self._rows):
             row = self._rows[event.y]
-            self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "code"))
-        elif event.y < len(self._rows) and self._rows[event.y].block.kind == "label":
-            self.post_message(self.LabelClicked(self._rows[event.y].turn.number))
+            self.post_message(self.CopyRequested(row.line.code or fence_text(row.turn, row.block), "the code"))
+        elif event.y < len(self._rows):
+            turn, kind = self._rows[event.y].turn, self._rows[event.y].block.kind
+            if kind == "label":
+                self.post_message(self.LabelClicked(turn.number))
+            elif kind == "more":
+                self.fold(turn.number, False)
+            elif kind == "thought" and turn.thought is not None:
+                self.fold_thought(turn.number, turn.thought.open)
 
     def action_copy_code(self) -> None:
         """Copy the lowest code block on screen."""
+        self.copy_code()
+
+    def copy_code(self) -> bool:
+        """Copy the lowest code block on screen, else the last one of the conversation; whether there is one."""
         code = last_code(self.document, self._rows)
         if code is not None:
-            self.post_message(self.CopyRequested(code, "code"))
+            self.post_message(self.CopyRequested(code, "the code"))
+        return code is not None
+
+    @property
+    def links(self) -> list[str]:
+        """The addresses of the links on screen, the lowest first."""
+        return links_on(self._rows)
 
     # -- selection
 

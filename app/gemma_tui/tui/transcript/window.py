@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 def place(turn: TurnRecord, index: int, number: int) -> int:
     """A row's place as one number; see `Row.place`."""
-    text_end = len(turn.head) + len(turn.body)
+    text_end = turn.text_end
     if index >= text_end:
         index = _FOOT + index - text_end
     return (turn.number << (_ROW_BITS + _BLOCK_BITS)) | (index << _ROW_BITS) | number
@@ -92,7 +92,7 @@ class Window:
     def recolour(self) -> None:
         """Lay code out again, after lexers were loaded."""
         for turn in self.document.turns:
-            for block in turn.body:
+            for block in {*turn.body, *turn.shown}:
                 if block.highlighter is not None or block.highlighters:
                     block.highlighter = None
                     block.highlighters = None
@@ -109,6 +109,11 @@ class Window:
         if self._turn >= len(self.document.turns):
             self._turn = self._index = self._row = 0
             self.following = True
+
+    def refit(self, number: int) -> None:
+        """Stay in a turn (an index into the document's turns) of which more or less is drawn than before."""
+        if self._turn == number and not self.following:
+            self._index, self._row = 0, int(self.document.turns[number].at(0).gap)
 
     def _measure(self, turn: TurnRecord) -> int:
         """The turn's rows, with guesses for what is new."""

@@ -23,6 +23,10 @@ def to_markdown(about: Summary, turns: Sequence[Node], place: Place = lambda ref
             said = f" ({words})" if (words := ending(node)) else ""
             pieces.append(f"## {_WHO[node.role]}{said}")
         pieces += [_medium(part, place) for part in node.parts if isinstance(part, MediaRef)]
+        if node.reasoning:
+            reasoning = node.reasoning.strip("\n")
+            fence = _fence(reasoning)
+            pieces.append(f"<details><summary>Reasoning</summary>\n\n{fence}text\n{reasoning}\n{fence}\n\n</details>")
         text = "".join(part.text for part in node.parts if isinstance(part, TextPart))
         if about.kind == "completion":
             fence = _fence(text)
