@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
 .PHONY: help run setup runtimes check lint unit test test-desktop test-dist gpu
-.PHONY: format lock bench torture pictures dist site clean
+.PHONY: format lock bench torture pictures dist pages site clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,8 +61,10 @@ unit: $(DEV_STAMP)  ## Unit tests alone
 dist: $(DEV_STAMP)  ## Build wheel, sdist, Debian package, manual pages and completions into dist/
 	PYTHONPATH=packaging $(BIN)/python -m dist
 
-site: $(DEV_STAMP)  ## Build the documentation site into build/site
-	$(BIN)/python packaging/site_pages/generate.py
+pages: $(DEV_STAMP)  ## Write the pages of docs/ that are made from the program
+	PYTHONPATH=packaging $(BIN)/python -m site_pages.generate
+
+site: pages  ## Build the documentation site into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f packaging/site_pages/mkdocs.yml
 
 test-dist: $(DEV_STAMP)  ## Build and install all that `make dist` gives, and run it; as root also the Debian package

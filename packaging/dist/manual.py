@@ -13,6 +13,7 @@ from argparse_manpage.manpage import Manpage
 from dist.parsers import commands, whole
 from gemma_tui import __version__
 from gemma_tui.cli.main import build_parser
+from gemma_tui.exit_codes import EXIT_CODES
 
 FILES = """\
 .TP
@@ -20,19 +21,16 @@ FILES = """\
 Settings; \\fBgemma-tui config show\\fR says where each value came from.
 .TP
 .I ~/.local/share/gemma-tui
-Runtimes and conversations.
+Runtimes.
 .TP
 .I ~/.local/state/gemma-tui
-Records of running engines, and logs.
+Conversations, records of running engines, and logs.
 .TP
 .I ~/.cache/gemma-tui
 What can be made again.
 """
 
-EXIT = """\
-0 done; 2 usage; 3 engine failed; 4 endpoint unreachable or key refused; 5 bad input; 70 a bug of ours; 129, 130 and 143
-ended by a closed terminal, Ctrl+C and a termination signal.
-"""
+EXIT = "\n".join(f".TP\n{code}\n{text.replace('`', '')}." for code, text in EXIT_CODES.items())
 
 
 def pages() -> dict[str, str]:

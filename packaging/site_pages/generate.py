@@ -1,7 +1,7 @@
-"""Writes the pages that are made from the program: docs/troubleshooting.md from the causes, docs/licences.md.
+"""Writes the pages that are made from the program: troubleshooting, licences, commands, tables of the reference.
 
-python packaging/site_pages/generate.py           # writes them
-python packaging/site_pages/generate.py --check   # exit code 1 where one on disk is another
+python -m site_pages.generate           # writes them (`make pages`)
+python -m site_pages.generate --check   # exit code 1 where one on disk is another
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from textwrap import fill
 
 from gemma_backend.engine.causes import CAUSES
+from site_pages.reference import command_page, reference_page
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -83,7 +84,12 @@ def _shown(text: str) -> str:
     return re.sub(r"\{\w+\}", "…", text)
 
 
-PAGES = {"troubleshooting.md": troubleshooting, "licences.md": licences}
+PAGES = {
+    "troubleshooting.md": troubleshooting,
+    "licences.md": licences,
+    "commands.md": command_page,
+    "reference.md": reference_page,
+}
 
 
 def main() -> int:
@@ -94,7 +100,7 @@ def main() -> int:
         if "--check" not in sys.argv[1:]:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text("utf-8") != text:
-            print(f"docs/{name} is not what `make site` would write", file=sys.stderr)
+            print(f"docs/{name} is not what `make pages` would write", file=sys.stderr)
             stale = 1
     return stale
 

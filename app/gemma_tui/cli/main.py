@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gemma_tui import __version__
 from gemma_tui.cli import leftovers
 from gemma_tui.cli.parser import Parser
+from gemma_tui.exit_codes import in_a_line
 
 # As in `typing`, whose import would take a tenth of the time to the first frame.
 TYPE_CHECKING = False
@@ -67,10 +68,9 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="gemma-tui",
         description="Run Gemma 4 E2B on this machine and talk to it: text, pictures and sound.",
-        epilog="Without a subcommand the terminal UI opens. Exit codes: 0 done, 2 usage, 3 engine failed, "
-        "4 endpoint unreachable or key refused, 5 bad input, 70 a bug of ours, 130 interrupted.",
+        epilog=f"Without a subcommand the terminal UI opens. Exit codes: {in_a_line()}.",
     )
-    parser.add_argument("--version", action="version", version=f"gemma-tui {__version__}")
+    parser.add_argument("--version", action="version", version=f"gemma-tui {__version__}", help="print the version")
     importlib.import_module(SCREEN).add_arguments(parser)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, (module, line) in COMMANDS.items():
