@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -86,14 +87,22 @@ class Facts:
         if self.read is None or self.bandwidth is None:
             return None
         streams = max(1, sample.running or 0)
+        speculating = sample.accepted is not None
+        if sample.generation_rate and sample.steps and not speculating:
+            # At the end of a burst fewer requests run than made the tokens that are told.
+            streams = max(streams, math.ceil(sample.generation_rate / sample.steps - 1e-6))
         context = 0
         if sample.kv_cache is not None and sample.kv_tokens:
             context = round(sample.kv_cache * sample.kv_tokens / streams)
         cache = cache_bytes(self.config, context, sample.kv_width or 2.0)
         read = TokenBytes(self.read.weights, self.read.row, cache, self.read.row_from_host)
-        rate = sample.generation_rate
-        said = explained(rate, read, self.bandwidth, self.device, streams, measured=self.measured)
         most = fastest(read, self.bandwidth, streams)
+        rate = sample.generation_rate
+        # More than all there is means that something else is counted than what is read for.
+        rate = rate if rate and rate <= most else None
+        said = explained(
+            rate, read, self.bandwidth, self.device, streams, measured=self.measured, speculating=speculating
+        )
         return Limit(most, rate / most if rate else None, said)
 
 

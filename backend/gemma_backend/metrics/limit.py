@@ -106,14 +106,26 @@ def step_bytes(read: TokenBytes, streams: int = 1) -> int:
 
 
 def explained(
-    rate: float | None, read: TokenBytes, bandwidth: float, device: str, streams: int = 1, *, measured: bool = False
+    rate: float | None,
+    read: TokenBytes,
+    bandwidth: float,
+    device: str,
+    streams: int = 1,
+    *,
+    measured: bool = False,
+    speculating: bool = False,
 ) -> str:
-    """Say in one sentence how near `rate` (generated tokens a second) comes to what `device` allows."""
+    """Say in one sentence how near `rate` (generated tokens a second) comes to what `device` allows.
+
+    Where tokens are speculated, one reading of the weights can give several: then the limit is that without.
+    """
     limit = fastest(read, bandwidth, streams)
     size = step_bytes(read, streams)
     amount = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
     speed = f"{bandwidth / 1e9:,.0f} GB/s{' (measured)' if measured else ''}"
     whom = "one stream" if streams == 1 else f"{streams} streams"
+    if speculating:
+        whom += " without speculation"
     each = "each token reads" if streams == 1 else "a step of all reads"
     host = f", and {read.row / 1e3:.1f} kB over the bus" if read.row_from_host and read.row else ""
     if rate is None or rate <= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import lzma
 import shutil
 import struct
@@ -93,6 +94,26 @@ def test_the_published_figure_on_a_dgx_spark(checkpoint: Path) -> None:
     assert found.rate == pytest.approx(147, rel=0.02)
     assert found.share == pytest.approx(0.61, abs=0.01)
     assert found.sentence.startswith("90 tok/s is 61 % of 147 tok/s, the most that GB10 can do for one stream")
+
+
+def test_the_end_of_a_burst_is_no_speed_beyond_the_limit(checkpoint: Path) -> None:
+    """Eight streams made these tokens in thirty steps, and one of them is left when the page is read."""
+    facts = facts_of(checkpoint, None, [SPARK], on_gpu=True)
+    burst = Sample(0.0, generation_rate=240.0, running=1, steps=30.0)
+    found = facts.limit(burst)
+    assert found is not None
+    assert found.share == pytest.approx(30 / 147, rel=0.03)
+    assert "for 8 streams" in found.sentence
+    # A server that tells no steps: nothing is said that cannot be.
+    untold = facts.limit(dataclasses.replace(burst, steps=None))
+    assert untold is not None
+    assert untold.share is None
+    assert untold.sentence.startswith("GB10 can do 147 tok/s for one stream at most")
+    # With speculation a step of one stream gives several tokens.
+    guessed = facts.limit(dataclasses.replace(burst, generation_rate=120.0, steps=40.0, accepted=0.7))
+    assert guessed is not None
+    assert guessed.share == pytest.approx(120 / 147, rel=0.03)
+    assert "for one stream without speculation: each token reads" in guessed.sentence
 
 
 def test_a_row_from_host_memory_is_said(checkpoint: Path) -> None:
