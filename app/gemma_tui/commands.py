@@ -59,6 +59,9 @@ COMMANDS = (
     Command("completion", "switch between chat and completion", aliases=("complete", "chat")),
     Command("dashboard", "show or hide the engine's figures"),
     Command("figures", "the engine's figures over the whole screen"),
+    Command("switch", "go on with another profile's model, fetched first where it is not here", "[PROFILE]", "words"),
+    Command("fetch", "fetch a profile's checkpoint meanwhile, stop that, or say how far it is", "[PROFILE or stop]",
+            "words"),
     Command("theme", "switch between dark and light, or to another theme", "[NAME]", "words"),
     Command("quit", "leave, and stop the engine that was started here", aliases=("exit",)),
 )  # fmt: skip

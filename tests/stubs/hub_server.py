@@ -119,13 +119,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        rate = self.server.rate
-        if rate is None or len(data) <= SMALL:
-            self.wfile.write(data)
-            return
-        for start in range(0, len(data), rate // 20):
-            self.wfile.write(data[start : start + rate // 20])
-            time.sleep(0.05)
+        start, slow = 0, len(data) > SMALL
+        try:
+            # Read anew each time, so that what was slow can be let go.
+            while slow and start < len(data) and (rate := self.server.rate) is not None:
+                self.wfile.write(data[start : start + rate // 20])
+                start += rate // 20
+                time.sleep(0.05)
+            self.wfile.write(data[start:])
+        except ConnectionError:
+            self.close_connection = True
 
 
 def _sum(data: bytes) -> str:

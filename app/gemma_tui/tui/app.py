@@ -7,6 +7,7 @@ import importlib
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from textual.screen import Screen
 
 from gemma_backend.types import EngineReady, EngineState, GemmaError, LogLine, UsageError
 from gemma_tui.tui.early import EarlyKeys
+from gemma_tui.tui.fetching import MEANWHILE, FetchingApp
 from gemma_tui.tui.keeping import KeepingApp
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
     from gemma_backend.metrics.facts import Facts
     from gemma_backend.metrics.poll import Poller
     from gemma_backend.session.session import Session
+    from gemma_backend.session.talk import Talk
 
 QUIT_AGAIN_SECONDS = 2.0
 
 
-class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
+class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
     """One terminal, one session; the result of `run()` is the exit code."""
 
     CSS_PATH = "styles/gemma.tcss"
@@ -45,6 +48,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         Binding("f1", "keys", "Show every key and command"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
         Binding("alt+s,shift+f3", "figures", "Show the engine's figures over the whole screen"),
+        Binding("alt+p", "switch", "Switch to another profile, first of all to one that was fetched"),
     ]
 
     def __init__(
@@ -167,7 +171,10 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
             return
         match opening:
             case Opened():
-                await self._use(opening)
+                if self.wanted.fetch:
+                    opening = replace(opening, why=MEANWHILE)
+                await self.use_session(opening)
+                await self.go_on_fetching()
             case ChooseModel(models=models):
                 from gemma_tui.tui.screens.models import ModelScreen
 
@@ -178,9 +185,11 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
                     self.wanted = self.wanted.with_model(model)
                     self.open()
             case SetUpNeeded():
-                from gemma_tui.tui.screens.setup import SetUpScreen
+                chosen = await self.meanwhile(opening)
+                if chosen is None:
+                    from gemma_tui.tui.screens.setup import SetUpScreen
 
-                chosen = await self.push_screen_wait(SetUpScreen(opening, self.wanted))
+                    chosen = await self.push_screen_wait(SetUpScreen(opening, self.wanted))
                 if chosen is None:
                     await self.action_quit()
                 else:
@@ -199,10 +208,13 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
         self._state_since = self._now()
         self.main.changed()
 
-    async def _use(self, opened: Opened) -> None:
+    async def use_session(self, opened: Opened, talk: Talk | None = None) -> None:
+        """Use a session from now on, and go on with `talk` in it."""
         opened.session.keep_in(await self.open_history())
         opened.session.talk.trouble = self.main.refuse
-        self.session = opened.session
+        if talk is not None:
+            opened.session.converse(talk)
+        self.session, self.context_length = opened.session, None
         # What was installed or chosen before is no part of the start.
         self._state_since = self._now()
         self.main.introduce(opened)
@@ -213,6 +225,9 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp):
     async def follow(self, session: Session) -> None:
         """Hand every event of the engine to the screen."""
         async for event in session.watch():
+            if session is not self.session:
+                # Another profile was switched to: what this engine still says is no news.
+                return
             if isinstance(event, EngineReady):
                 await self._learn_context(session)
                 if self._poller is not None:

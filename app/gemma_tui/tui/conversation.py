@@ -248,6 +248,9 @@ class Conversation:
             pass
         finally:
             self._sending = False
+        if self.session is not session:
+            # Another engine has taken the place of this one: what waits is for that.
+            self.pump()
         self._changed()
 
     async def _ask(self, session: Session, message: Message) -> None:

@@ -28,14 +28,16 @@ class Wanted:
     profile: str | None = None
     yes: bool = False
     no_history: bool = False
+    fetch: str | None = None
+    """A profile whose checkpoint is fetched meanwhile."""
 
     def on(self, url: str) -> Wanted:
         """The same for an endpoint elsewhere."""
         return replace(self, url=url, profile=None)
 
-    def with_profile(self, name: str) -> Wanted:
-        """The same for an engine of our own."""
-        return replace(self, url=None, profile=name)
+    def with_profile(self, name: str, *, fetch: str | None = None) -> Wanted:
+        """The same for an engine of our own, with another profile's checkpoint `fetch` to be fetched meanwhile."""
+        return replace(self, url=None, profile=name, fetch=fetch)
 
     def with_model(self, model: str) -> Wanted:
         """The same with one of several models chosen."""
@@ -80,10 +82,11 @@ async def open_session(wanted: Wanted) -> Opening:
     if wanted.url is not None:
         return await _on_endpoint(wanted, wanted.url, settings)
     profile, why = await asyncio.to_thread(_profile, settings)
+    from gemma_backend.session.fetching import lacking
     from gemma_backend.session.session import Session
 
     if profile.url is None:
-        lacks = await asyncio.to_thread(_lacking, profile)
+        lacks = await asyncio.to_thread(lacking, profile)
         if lacks:
             return SetUpNeeded(profile.name, why, lacks)
     old = await asyncio.to_thread(_outdated, profile) if profile.url is None else ()
@@ -134,32 +137,3 @@ def _outdated(profile: Profile) -> tuple[str, ...]:
     runtime = find(profile.runtime)
     said = outdated(runtime) if runtime is not None else None
     return (said,) if said is not None else ()
-
-
-def _lacking(profile: Profile) -> tuple[str, ...]:
-    """What has to be installed or fetched; raises GemmaError where that is no matter of installing."""
-    from gemma_backend.checkpoint.locate import locate
-    from gemma_backend.runtime.container import is_image
-    from gemma_backend.runtime.find import find
-    from gemma_backend.types import EngineError
-
-    lacks = []
-    image = is_image(profile.runtime)
-    try:
-        found = find(profile.runtime)
-    except EngineError:
-        if not image:
-            raise
-        # The set-up screen says what is wrong with docker or the image, and what else can be begun with.
-        found = None
-    if found is None:
-        if not image and profile.runtime not in ("cpu", "cuda", "auto"):
-            from gemma_backend.session.session import missing_runtime
-
-            raise EngineError(missing_runtime(profile))
-        lacks.append("runtime")
-    try:
-        locate(profile.checkpoint or "")
-    except EngineError:
-        lacks.append("checkpoint")
-    return tuple(lacks)

@@ -54,6 +54,7 @@ KEYS = (
     ("F4, Ctrl+L", "the engine's log: follow, filter, search"),
     ("Ctrl+N", "new conversation"),
     ("F6, Alt+H", "the history: find, open, name, export, delete"),
+    ("Alt+P", "another profile's model; what was fetched meanwhile"),
     ("Alt+K", "keep this conversation in the history, or not"),
     ("Ctrl+T", "dark or light"),
     ("F1", "help: every key and command, found by words"),

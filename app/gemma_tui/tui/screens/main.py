@@ -72,6 +72,8 @@ class MainScreen(RememberingScreen):
         self.stage = Frame(self.transcript, id="stage")
         self.view = TalkView(self.transcript)
         self.conversation = Conversation(self.view, self.changed, self.run_worker, now)
+        self.commander.register("switch", lambda name: self.gemma.switch_command(name))
+        self.commander.register("fetch", lambda name: self.gemma.fetch_command(name))
         self._board = board
         self._ticker: Timer | None = None
 
@@ -174,6 +176,8 @@ class MainScreen(RememberingScreen):
             (self._ticker.resume if moving or pace.answering else self._ticker.pause)()
         self.dashboard.show_engine(state, phase, self.gemma.state_seconds if moving else None)
         keys = [Key("F1", "Help", "app.keys")]
+        if self.gemma.fetched is not None:
+            keys.insert(0, Key("Alt+P", f"Switch to {self.gemma.fetched}", "app.switch"))
         if pace.answering:
             keys.insert(0, Key("Esc", "Stop", "screen.stop"))
         if state == "failed" or self.conversation.unanswered:

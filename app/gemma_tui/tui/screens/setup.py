@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from gemma_backend.text.clean import clean
 from gemma_backend.types import EngineError, GemmaError
+from gemma_tui.tui.fetching import POCKET, so_far
 from gemma_tui.tui.opening import SetUpNeeded, Wanted
 from gemma_tui.tui.screens.sheet import SheetScreen
 from gemma_tui.tui.widgets.choice_list import ChoiceList, Item
@@ -22,6 +24,7 @@ from gemma_tui.tui.widgets.progress_line import ProgressLine
 from gemma_tui.tui.widgets.text_cells import wrap
 
 if TYPE_CHECKING:
+    from gemma_backend.runtime.locks import Device
     from gemma_backend.session.setup import Choice, Survey
 
 GIB = 1 << 30
@@ -34,11 +37,24 @@ Report = Callable[[float, str], None]
 
 
 class SetUpScreen(SheetScreen[Wanted | None]):
-    """The result is what to open once everything is there; None where the person would rather leave."""
+    """The result is what to open once everything is there; None where the person would rather leave.
 
-    def __init__(self, needed: SetUpNeeded, wanted: Wanted, survey: Callable[[], Survey] | None = None) -> None:
+    `away` is what Esc does then, in a word.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "talk", "Talk to the pocket checkpoint", show=False)]
+
+    def __init__(
+        self,
+        needed: SetUpNeeded,
+        wanted: Wanted,
+        survey: Callable[[], Survey] | None = None,
+        *,
+        away: str = "quits",
+    ) -> None:
         super().__init__()
         self._survey = survey
+        self._away = away
         self._needed = needed
         self._wanted = wanted
         self._choices: list[Choice] = []
@@ -47,6 +63,9 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._leaving = False
         self._found = ""
         self._said = ""
+        # The pocket checkpoint is to be talked to while the rest is fetched; that is on offer; it was just chosen.
+        self._talking = self._offered = self._turning = False
+        self._installed: set[str] = set()
 
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet") as sheet:
@@ -64,7 +83,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._cancelled = True
 
     def on_mount(self) -> None:
-        self._hint("Esc quits")
+        self._hint(f"Esc {self._away}")
         self.look()
 
     def on_resize(self) -> None:
@@ -100,7 +119,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         choices = self.query_one(ChoiceList)
         choices.show(items, self._preselected() or 0)
         choices.focus()
-        self._hint("Enter chooses · Esc quits")
+        self._hint(f"Enter chooses · Esc {self._away}")
 
     @on(ChoiceList.Taken)
     def take(self, message: ChoiceList.Taken) -> None:
@@ -134,19 +153,26 @@ class SetUpScreen(SheetScreen[Wanted | None]):
 
     @work(exclusive=True)
     async def begin(self, choice: Choice) -> None:
-        """Install what the choice lacks; nothing is fetched before this."""
-        self._working, self._cancelled = True, False
+        """Install what the choice lacks; nothing is fetched before this.
+
+        A checkpoint is fetched beside the conversation where the pocket checkpoint can be talked to meanwhile.
+        """
+        self._working = True
+        self._talking = self._pocket_is_free(choice)
         self.query_one(ChoiceList).disabled = True
-        self._hint("Esc stops; what was fetched is kept")
         progress = self.query_one(ProgressLine)
-        progress.show(0.0, "beginning")
-        self._say("")
 
         def report(fraction: float, text: str) -> None:
             self.app.call_from_thread(progress.show, fraction, text)
 
         try:
-            await asyncio.to_thread(self._install, choice, report)
+            ended = False
+            while not ended:
+                self._cancelled = self._turning = False
+                self._hint("Esc stops; what was fetched is kept")
+                progress.show(0.0, "beginning")
+                self._say("")
+                ended = await asyncio.to_thread(self._install, choice, report)
         except GemmaError as error:
             if not self.query(ChoiceList):
                 # The program was left meanwhile, and the screen with it.
@@ -159,12 +185,21 @@ class SetUpScreen(SheetScreen[Wanted | None]):
             self.offer()
         else:
             assert choice.profile is not None
-            self.dismiss(self._wanted.with_profile(choice.profile))
+            if self._talking:
+                self.dismiss(self._wanted.with_profile(POCKET, fetch=choice.profile))
+            else:
+                self.dismiss(self._wanted.with_profile(choice.profile))
         finally:
-            self._working = False
+            self._working = self._offered = False
             for choices in self.query(ChoiceList):
                 choices.disabled = False
                 choices.focus()
+
+    def action_talk(self) -> None:
+        """Set up the pocket checkpoint first, and talk to it while the rest is fetched."""
+        if self._offered and not self._cancelled:
+            self._talking = self._turning = self._cancelled = True
+            self._say("Stopping …")
 
     def action_away(self) -> None:
         """Stop the installation, and leave when asked for once more; else close the address; else leave."""
@@ -179,32 +214,78 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         else:
             self.dismiss(None)
 
-    def _install(self, choice: Choice, report: Report) -> None:
-        """Runs in a thread; raises GemmaError with a sentence."""
-        if choice.device is not None:
-            from gemma_backend.runtime.install import Progress, install
+    def _install(self, choice: Choice, report: Report) -> bool:
+        """Runs in a thread; raises GemmaError with a sentence. False where the person would rather talk meanwhile."""
+        devices = [choice.device]
+        if self._talking and (pocket := self._pocket) is not None:
+            devices.append(pocket.device)
+        try:
+            for device in dict.fromkeys(devices):
+                if device is not None and device not in self._installed:
+                    self._install_runtime(device, report)
+            if choice.image is not None and choice.image not in self._installed:
+                self._fetch_image(choice.image, report)
+            if choice.checkpoint is not None and not self._talking:
+                self._fetch(choice, report)
+            if self._cancelled:
+                raise EngineError("Stopped.")
+        except GemmaError:
+            if self._turning and not self._leaving:
+                return False
+            raise
+        return True
 
-            def step(progress: Progress) -> None:
-                report(progress.fraction, progress.text)
+    def _install_runtime(self, device: Device, report: Report) -> None:
+        from gemma_backend.runtime.install import Progress, install
 
-            install(choice.device, progress=step, cancelled=lambda: self._cancelled)
-        if choice.image is not None:
-            from gemma_backend.runtime.image_pull import fetch
-            from gemma_backend.runtime.install import Progress
+        def step(progress: Progress) -> None:
+            report(progress.fraction, progress.text)
 
-            def layer(progress: Progress) -> None:
-                report(progress.fraction, progress.text)
+        install(device, progress=step, cancelled=lambda: self._cancelled)
+        self._installed.add(device)
 
-            fetch(choice.image, progress=layer, cancelled=lambda: self._cancelled)
-        if choice.checkpoint is not None:
-            from gemma_backend.checkpoint.pull import Fetched, pull
+    def _fetch_image(self, image: str, report: Report) -> None:
+        from gemma_backend.runtime.image_pull import fetch
+        from gemma_backend.runtime.install import Progress
 
-            def fetched(state: Fetched) -> None:
-                report(state.fraction, f"{state.file}: {state.done / 1e9:.2f} of {state.total / 1e9:.1f} GB")
+        def layer(progress: Progress) -> None:
+            report(progress.fraction, progress.text)
 
-            pull(choice.checkpoint, progress=fetched, cancelled=lambda: self._cancelled)
-        if self._cancelled:
-            raise EngineError("Stopped.")
+        fetch(image, progress=layer, cancelled=lambda: self._cancelled)
+        self._installed.add(image)
+
+    def _fetch(self, choice: Choice, report: Report) -> None:
+        from gemma_backend.config.profiles import load_profile
+        from gemma_backend.session.fetching import Fetching
+
+        fetching = Fetching(load_profile(choice.profile or ""))
+        fetching.start()
+        self.app.call_from_thread(self._offer_pocket)
+        while (state := fetching.state).stage in ("running", "waiting") and not self._cancelled:
+            report(state.done / state.total if state.total else 0.0, so_far(state))
+            fetching.join(0.25)
+        fetching.leave()
+        if state.stage == "failed":
+            raise EngineError(state.sentence)
+
+    @property
+    def _pocket(self) -> Choice | None:
+        """The pocket checkpoint among the choices, None where it is not open."""
+        return next((one for one in self._choices if one.key == "pocket" and not one.problem), None)
+
+    def _pocket_is_free(self, choice: Choice) -> bool:
+        """Whether the pocket checkpoint needs nothing that the choice does not need as well."""
+        pocket = self._pocket
+        return choice.checkpoint is not None and pocket is not None and pocket.device in (None, choice.device)
+
+    def _offer_pocket(self) -> None:
+        """Offer to talk to the pocket checkpoint, at its cost."""
+        pocket = self._pocket
+        if pocket is not None:
+            self._offered = True
+            cost = f"{size_words(pocket.download_bytes)} to fetch first"
+            self._say(f"P: talk to the pocket checkpoint meanwhile ({cost}).")
+            self._hint("P talks meanwhile · Esc stops; what was fetched is kept")
 
     def _preselected(self) -> int | None:
         for index, choice in enumerate(self._choices):

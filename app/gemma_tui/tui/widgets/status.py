@@ -40,6 +40,7 @@ class Standing:
     rate: float | None = None
     used: int | None = None
     context: int | None = None
+    fetch: str = ""
 
 
 class StatusBar(Widget):
@@ -107,7 +108,7 @@ class StatusBar(Widget):
 
     def _right(self) -> str:
         now = self.standing
-        words = []
+        words = [now.fetch] if now.fetch else []
         if now.rate is not None:
             words.append(f"{now.rate:,.1f} tok/s")
         if now.context and now.used is not None:
