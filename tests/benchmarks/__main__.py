@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from benchmarks import history_bench, load_bench, read_bench, stream_bench, studio_bench
+from benchmarks import history_bench, load_bench, read_bench, start_bench, stream_bench, studio_bench
 
 
 def main() -> None:
@@ -25,6 +25,8 @@ def main() -> None:
     studio_bench.main()
     print("\nThe load generator:\n")
     load_bench.main()
+    print("\nThe engine's start:\n")
+    start_bench.main()
 
 
 if __name__ == "__main__":
