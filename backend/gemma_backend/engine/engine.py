@@ -18,7 +18,9 @@ from gemma_backend.engine.broadcast import Broadcast
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.engine.health import answers
 from gemma_backend.engine.launch import KeepWarm, Launch
+from gemma_backend.engine.proc import holds, listening
 from gemma_backend.engine.readable import refuse_unreadable
+from gemma_backend.engine.reap import Remains
 from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
 from gemma_backend.runtime import flags
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1
 HEALTH_SECONDS = 0.1
+NOT_OURS_SECONDS = 1.0
 # TERM and its wait take 2.5 s, KILL and the resource trackers seldom another 2 s.
 STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
@@ -123,6 +126,12 @@ class Engine:
                 found = await asyncio.to_thread(self._running) if self._reuse else None
                 if found is None or not await self._join(found):
                     await self._spawn()
+        except OSError as error:
+            self.state = "failed"
+            place = f" ({error.filename})" if error.filename else ""
+            raise EngineError(
+                f"The engine cannot be started: {error.strerror}{place}. See whether that place has room, and is yours."
+            ) from error
         except BaseException as error:
             self.state = "failed" if isinstance(error, EngineError) else "stopped"
             raise
@@ -213,8 +222,10 @@ class Engine:
         await self._order({"do": "lease"})
         # The keeper answers within milliseconds, unless it is writing to a disk that hangs.
         await asyncio.wait([lease], timeout=LEASE_SECONDS)
-        if not lease.done() or not lease.result():
-            await _first_of(self._gone)
+        lost = lease.done() and lease.exception() is not None
+        if lost or not lease.done() or not lease.result():
+            if not lost:
+                await _first_of(self._gone)
             await self._end()
             self._fresh()
             return False
@@ -238,7 +249,8 @@ class Engine:
         spawned: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._listen(reader, spawned))]
         await self._order(launch.order())
-        await spawned
+        if not await spawned:
+            raise EngineError("The engine ended before its process was there: try again.")
 
     async def _known_flags(self, profile: Profile) -> Flags | None:
         """The options of this vLLM: it is asked where the profile has one that not every release has."""
@@ -259,7 +271,11 @@ class Engine:
     async def _listen(self, reader: asyncio.StreamReader, begun: asyncio.Future[bool]) -> None:
         """Hear what the keeper says; its silence means that it was killed. `begun` gets its first answer."""
         while line := await _line(reader):
-            said = json.loads(line)
+            try:
+                said = json.loads(line)
+            except ValueError:
+                # Cut off by the death of whoever wrote it.
+                continue
             match said["event"]:
                 case "spawned":
                     self.pid = said["pid"]
@@ -279,6 +295,7 @@ class Engine:
                 case "stopped":
                     self._last, self.left = said, said["left"]
                     self._gone.set()
+                    _settle(begun, False)
                     return
         if not begun.done():
             begun.set_exception(EngineError("The engine's keeper process could not be started."))
@@ -362,11 +379,13 @@ class Engine:
         assert self.endpoint is not None
         await self._awake.wait()
         while True:
-            # On TCP somebody else's server might answer until ours has the port, so its own word is waited for.
+            # On TCP somebody else's server might answer until ours has the port, so its own word is waited for, which
+            # is lost where the disk is full.
             ours = self.endpoint.socket is not None or self._log_reader.serving
-            if ours and await answers(self.endpoint):
+            answered = await answers(self.endpoint)
+            if answered and (ours or await asyncio.to_thread(self._has_port)):
                 break
-            await asyncio.sleep(HEALTH_SECONDS)
+            await asyncio.sleep(HEALTH_SECONDS if ours or not answered else NOT_OURS_SECONDS)
         if self.state == "starting":
             self.state = "ready"
             seconds = None if self.reused else round(time.monotonic() - self._began, 3)
@@ -374,6 +393,13 @@ class Engine:
             if seconds is not None:
                 phases = tuple(self._log_reader.tracker.phases)
                 await asyncio.to_thread(earlier.note, self.profile.name, self.runtime.version, phases, seconds)
+
+    def _has_port(self) -> bool:
+        """Whether it is a process of this engine that listens where it was told to."""
+        assert self.endpoint is not None
+        port = self.endpoint.base_url.rpartition(":")[2]
+        sockets = listening(int(port)) if port.isdigit() else set()
+        return any(holds(pid, sockets) for pid in Remains(self._id, str(self._folder), self.pid).pids())
 
     def _failed(self) -> None:
         if self._last.get("keeper") == "killed":

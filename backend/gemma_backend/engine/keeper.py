@@ -109,14 +109,25 @@ class Keeper:
     def run(self) -> None:
         """Spawn, serve connections until the engine ends or nobody needs it, then clean up."""
         try:
-            self._listen()
-            self._spawn()
+            self._begin()
             while self.code is None and not self._unwanted():
                 self._turn(0.5)
                 self._note_shared_memory()
                 self._note_use()
         finally:
             self._finish()
+
+    def _begin(self) -> None:
+        try:
+            self._listen()
+            self._spawn()
+        except (OSError, subprocess.SubprocessError) as error:
+            # A full disk has no room for a socket either; whoever waits is told.
+            self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, why: str) -> None:
+        self._tell({"event": "failed", "error": why})
+        self.asked, self.code = True, 127
 
     def _listen(self) -> None:
         self._listener.bind(str(Path(self.order.folder, "keeper.sock")))
@@ -132,8 +143,7 @@ class Keeper:
         try:
             self._run(self.order.argv)
         except OSError as error:
-            self._tell({"event": "failed", "error": f"{error.strerror}: {self.order.argv[0]}"})
-            self.asked, self.code = True, 127
+            self._refuse(f"{error.strerror}: {self.order.argv[0]}")
             return
         assert self.child is not None
         self.remains.session = self.child.pid
@@ -427,7 +437,13 @@ def main() -> int:
     line = _first_line(owner)
     if not line:
         return 1
-    keeper = Keeper(Order(**json.loads(line)), owner)
+    order = Order(**json.loads(line))
+    try:
+        keeper = Keeper(order, owner)
+    except OSError as error:
+        owner.sendall(json.dumps({"event": "failed", "error": str(error)}).encode() + b"\n")
+        sweep(Remains(order.id, order.folder))
+        return 1
 
     def stop(number: int, frame: object) -> None:
         keeper.asked = True

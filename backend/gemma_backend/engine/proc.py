@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +53,25 @@ def alive(pid: int, start: int) -> bool:
     return found is not None and found.start == start
 
 
+def send(process: Process, number: int) -> None:
+    """Send a signal to `process`, and to no other that got its pid meanwhile; nothing happens where it has gone."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError as error:
+        if error.errno == errno.ENOSYS and alive(process.pid, process.start):
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, number)
+        return
+    try:
+        if alive(process.pid, process.start):
+            signal.pidfd_send_signal(descriptor, number)
+    except OSError:
+        # It ended just now, or is no longer this user's.
+        pass
+    finally:
+        os.close(descriptor)
+
+
 def boot_id() -> str:
     """Differs after every boot."""
     try:
@@ -90,6 +112,29 @@ def is_tracker(pid: int) -> bool:
     """Whether this is Python's resource tracker, which unlinks shared memory once all others have gone."""
     try:
         return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def listening(port: int) -> set[str]:
+    """Sockets of this machine that listen on a TCP port, as links in /proc/PID/fd name them."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text("ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in (row.split() for row in rows):
+            # Local address as hexadecimal, and 0A for a socket that listens (proc(5)).
+            if len(fields) > 9 and fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def holds(pid: int, sockets: set[str]) -> bool:
+    """Whether a process has one of `sockets` open; False where this user may not see that."""
+    try:
+        return any(os.readlink(one.path) in sockets for one in os.scandir(f"/proc/{pid}/fd"))  # noqa: PTH115 - no real path
     except OSError:
         return False
 

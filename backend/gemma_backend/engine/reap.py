@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gemma_backend.engine import scope
-from gemma_backend.engine.proc import SHM, belongs, descendants, everyone, is_tracker, look, shared_memory
+from gemma_backend.engine.proc import (
+    SHM,
+    Process,
+    alive,
+    belongs,
+    descendants,
+    everyone,
+    is_tracker,
+    look,
+    send,
+    shared_memory,
+)
 
 # Begins the name of the folder that holds the folders of all engines.
 ROOT_PREFIX = "gemma-tui-"
@@ -32,15 +43,20 @@ class Remains:
     shm: set[str] = field(default_factory=set)
     cgroup: str | None = None
 
-    def pids(self) -> set[int]:
+    def processes(self) -> list[Process]:
         """Live processes of the engine: below the keeper, or with one of the engine's marks."""
-        processes = list(everyone())
-        mine = {process.pid for process in processes if belongs(process, self.engine_id, self.folder, self.session)}
+        every = list(everyone())
+        mine = {process.pid for process in every if belongs(process, self.engine_id, self.folder, self.session)}
         if self.keeper is not None:
-            mine |= descendants(self.keeper, processes)
+            mine |= descendants(self.keeper, every)
         if self.cgroup is not None:
             mine |= scope.members(self.cgroup, self.engine_id)
-        return mine - {os.getpid(), self.keeper or 0}
+        mine -= {os.getpid(), self.keeper or 0}
+        return [process for process in every if process.pid in mine]
+
+    def pids(self) -> set[int]:
+        """Their pids."""
+        return {process.pid for process in self.processes()}
 
     def note_shared_memory(self) -> bool:
         """Add the names that the engine has in /dev/shm now; whether any was new."""
@@ -56,19 +72,17 @@ def end(remains: Remains, root: int | None, grace: float, tick: Callable[[], Non
     `tick` is called about fifty times a second while waiting, to read the log's pipe and reap children.
     """
     remains.note_shared_memory()
-    if root is not None and look(root) is not None:
-        _send(root, signal.SIGTERM)
-        _wait(lambda: look(root) is None, grace, tick)
+    leader = look(root) if root is not None else None
+    if leader is not None:
+        send(leader, signal.SIGTERM)
+        _wait(lambda: not alive(leader.pid, leader.start), grace, tick)
     remains.note_shared_memory()
-
-    def others() -> set[int]:
-        return {pid for pid in remains.pids() if not is_tracker(pid)}
 
     def kill() -> bool:
         # Looked up anew each time: a process may have been started just before its parent died.
-        left = others()
-        for pid in left:
-            _send(pid, signal.SIGKILL)
+        left = [process for process in remains.processes() if not is_tracker(process.pid)]
+        for process in left:
+            send(process, signal.SIGKILL)
         return not left
 
     _wait(kill, KILL_SECONDS, tick)
@@ -77,9 +91,9 @@ def end(remains: Remains, root: int | None, grace: float, tick: Callable[[], Non
     def kill_all() -> bool:
         if remains.cgroup is not None:
             scope.kill(remains.cgroup, remains.engine_id)
-        left = remains.pids()
-        for pid in left:
-            _send(pid, signal.SIGKILL)
+        left = remains.processes()
+        for process in left:
+            send(process, signal.SIGKILL)
         return not left
 
     _wait(kill_all, KILL_SECONDS, tick)
@@ -110,13 +124,6 @@ def sweep(remains: Remains) -> list[str]:
         with contextlib.suppress(OSError):
             parent.rmdir()
     return left
-
-
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _wait(done: Callable[[], bool], seconds: float, tick: Callable[[], None]) -> bool:

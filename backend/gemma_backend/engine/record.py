@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import shutil
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from gemma_backend.config.paths import ensure, state_dir
 from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.place import home, runtime_root
-from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look
+from gemma_backend.engine.proc import alive, belongs, boot_id, everyone, look, send
 from gemma_backend.engine.reap import Remains, end, sweep
 from gemma_backend.types import Endpoint, EngineError
 
@@ -159,7 +159,7 @@ def clean_stale(*, locked: bool = False) -> list[str]:
         if not copy.with_name(copy.name.partition(".json")[0] + ".json").exists():
             copy.unlink(missing_ok=True)
     said = [reap(record) for record in records() if not record.running]
-    said += remove_stray(container_notes(), home(), lambda: [record.id for record in records() if record.running])
+    said += remove_stray(container_notes(), home(), _living)
     if locked:
         return said + _remove_orphans()
     with (folder() / "lock").open("wb") as file:
@@ -171,6 +171,14 @@ def clean_stale(*, locked: bool = False) -> list[str]:
         return said + _remove_orphans()
 
 
+def _living() -> set[str]:
+    """Ids of engines whose keeper lives; on a full disk one may have no record, but it listens."""
+    found = {record.id for record in records() if record.running}
+    with contextlib.suppress(OSError, EngineError):
+        found |= {path.name for path in runtime_root().iterdir() if _listens(path / "keeper.sock")}
+    return found
+
+
 def container_notes() -> Path:
     """Where the tools stand that containers were started with."""
     return folder() / "container-tools"
@@ -178,9 +186,16 @@ def container_notes() -> Path:
 
 def reap(record: Record, grace: float = 1.0) -> str:
     """End whatever is left of an engine whose keeper is gone, and remove its files; returns what was done."""
+    count, left = reaped(record, grace)
+    what = f"{count} process{'' if count == 1 else 'es'} and its files" if count else "its files"
+    text = f"Removed what an engine of profile {record.profile} had left after a crash: {what}."
+    return f"{text} Could not remove {', '.join(left)}." if left else text
+
+
+def reaped(record: Record, grace: float = 1.0) -> tuple[int, list[str]]:
+    """The same; returns how many processes there were, and what could not be removed."""
     this_boot = record.boot == boot_id()
-    if record.container is not None:
-        Container(*record.container).end(grace)
+    gone = record.container is None or Container(*record.container).end(grace)
     root = record.engine[0] if record.engine and this_boot and alive(*record.engine) else None
     # Without its leader a session's number may by now stand for somebody else's: then the other marks must do.
     remains = Remains(record.id, str(record.folder), session=root)
@@ -189,13 +204,11 @@ def reap(record: Record, grace: float = 1.0) -> str:
     count = len(remains.pids()) if this_boot else 0
     if count:
         end(remains, root, grace)
-    left = sweep(remains)
-    for path in (record.path, *record.path.parent.glob(f"{record.path.name}.v*.bak")):
+    left = sweep(remains) + ([] if gone else [f"container {record.container[1] if record.container else ''}"])
+    for path in (record.path, record.path.with_name(f".{record.path.name}.new")):
         with contextlib.suppress(OSError):
             path.unlink()
-    what = f"{count} process{'' if count == 1 else 'es'} and its files" if count else "its files"
-    text = f"Removed what an engine of profile {record.profile} had left after a crash: {what}."
-    return f"{text} Could not remove {', '.join(left)}." if left else text
+    return count, left
 
 
 def _remove_orphans() -> list[str]:
@@ -212,9 +225,21 @@ def _remove_orphans() -> list[str]:
                 end(remains, None, 0.0)
             shutil.rmtree(path, ignore_errors=True)
             said.append("Removed what an engine had left that was killed at its very start.")
+    for path in folder().glob("*.json"):
+        with contextlib.suppress(OSError):
+            if not _holds_json(path):
+                # What a disk that failed left of a record says nothing to anybody.
+                path.unlink()
     with contextlib.suppress(OSError):
         root.rmdir()
     return said
+
+
+def _holds_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except ValueError:
+        return False
 
 
 def _listens(path: Path) -> bool:
@@ -253,7 +278,5 @@ def stop(record: Record) -> list[str]:
         return [str(one) for one in said.get("left", [])]
     keeper = look(record.keeper[0])
     if keeper is not None and keeper.start == record.keeper[1] and record.boot == boot_id():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(keeper.pid, 9)
-    reap(record)
-    return []
+        send(keeper, signal.SIGKILL)
+    return reaped(record)[1]

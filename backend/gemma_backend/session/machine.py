@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import sys
@@ -17,6 +16,7 @@ from gemma_backend.checkpoint.locate import locate
 from gemma_backend.config import paths
 from gemma_backend.config.profiles import Profile
 from gemma_backend.config.settings import Settings
+from gemma_backend.engine.proc import everyone, holds, listening
 from gemma_backend.metrics import gpu as nvml
 from gemma_backend.metrics.host import host_memory
 from gemma_backend.runtime import find, flags, install, packages
@@ -150,23 +150,9 @@ def listener(port: int) -> tuple[bool, User | None]:
 
 
 def _listening(port: int) -> User | None:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text("ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for fields in (row.split() for row in rows):
-            # Local address as hexadecimal, and 0A for a socket that listens (proc(5)).
-            if len(fields) > 9 and fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if any(os.readlink(one) in inodes for one in (process / "fd").iterdir()):  # noqa: PTH115 - no real path
-                return User(int(process.name), name_of(int(process.name)))
-        except OSError:
-            continue
-    return None
+    sockets = listening(port)
+    found = next((process.pid for process in everyone() if holds(process.pid, sockets)), None)
+    return User(found, name_of(found)) if found is not None else None
 
 
 def name_of(pid: int) -> str:
