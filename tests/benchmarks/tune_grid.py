@@ -30,12 +30,13 @@ from stubs.real_engine import cpu_runtime
 
 GRID: dict[str, tuple[Change, ...]] = {
     "enforce-eager": (True, None),
-    "stream-interval": (None, 8),
-    "async-scheduling": (None, False),
+    "stream-interval": (None, 4, 16),
 }
 """What a person would try first on a CPU; the first value of each is what the profile has."""
 TOLERANCE = 0.1
 LOAD = Load(output_tokens=64, streams=8)
+LONGER = replace(LOAD, repeats=8)
+"""For the last figures: most of a trial is the engine's start."""
 
 
 def grid() -> list[Changes]:
@@ -63,15 +64,14 @@ def plan_of(goal: Goal, folder: Path, budget: float) -> Plan:
     )
 
 
-async def tried(plan: Plan, made: Changes, known: list[Outcome]) -> Outcome:
+async def tried(plan: Plan, made: Changes, known: list[Outcome], load: Load = LOAD) -> Outcome:
     """One trial, added to those known and told."""
     baseline = next((one for one in known if not one.made and one.logprobs), None)
     found = await run_trial(
-        plan.profile, plan.runtime, plan.checkpoint, made, plan.load, lambda what: None, baseline=baseline
+        plan.profile, plan.runtime, plan.checkpoint, made, load, lambda what: None, baseline=baseline
     )
     known.append(found)
-    load = os.getloadavg()[0]
-    print(f"  {described(found, baseline)}; load {load:.1f}", flush=True)
+    print(f"  {described(found, baseline)}; load {os.getloadavg()[0]:.1f}", flush=True)
     return found
 
 
@@ -102,7 +102,7 @@ async def compared(goal: Goal, rounds: int, out: Path | None, folder: Path) -> N
     figures: dict[Changes, list[float]] = {made: [] for made in {(): None, **dict.fromkeys(winners.values())}}
     for _ in range(rounds):
         for made, values in figures.items():
-            again = await tried(plan, made, known)
+            again = await tried(plan, made, known, LONGER)
             if again.figures is not None:
                 values.append(again.figures.of(goal) or 0.0)
     base = statistics.median(figures[()])
@@ -117,7 +117,7 @@ def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--goal", choices=("latency", "throughput"), default="throughput")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, help="file for what the grid gave, as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

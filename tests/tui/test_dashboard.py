@@ -227,7 +227,7 @@ def test_a_start_shows_phase_and_detail() -> None:
 
 
 @pytest.mark.parametrize("height", range(1, 45))
-@pytest.mark.parametrize("width", [30, 33, 44])
+@pytest.mark.parametrize("width", [1, 14, 30, 33, 44])
 def test_every_row_is_as_wide_as_the_panel_and_none_is_too_many(width: int, height: int) -> None:
     lines = text(board(*[FULL] * 80), width, height)
     assert len(lines) <= height

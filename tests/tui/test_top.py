@@ -236,3 +236,21 @@ async def test_every_server_is_seen_on_a_small_screen_too() -> None:
             await pilot.resize_terminal(160, 40)
             while len({board.region.y for board in boards}) > 1:
                 await pilot.pause(0.05)
+
+
+async def test_servers_without_room_are_reached_by_keys() -> None:
+    async with replayed() as one:
+        app = TopApp([(f"number {number}", Endpoint(one), None) for number in range(12)], 0.2)
+        async with app.run_test(size=(60, 12)) as pilot:
+            last = list(app.query(Dashboard))[-1]
+            await pilot.pause()
+            assert not app.screen.region.overlaps(last.region)
+            for _ in range(12):
+                await pilot.press("pagedown")
+            await pilot.pause()
+            assert app.screen.region.overlaps(last.region)
+            await pilot.press("up")
+            # As small as a terminal can be, it is still a screen and not a traceback.
+            for size in ((20, 5), (3, 2), (80, 24)):
+                await pilot.resize_terminal(*size)
+                await pilot.pause(0.3)

@@ -82,6 +82,10 @@ class TopApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape,ctrl+q,ctrl+c", "quit", "Quit", priority=True),
         *WATCHING_KEYS,
+        Binding("up", "scroll(-1)", "Up"),
+        Binding("down", "scroll(1)", "Down"),
+        Binding("pageup", "scroll(-10)", "Page up"),
+        Binding("pagedown", "scroll(10)", "Page down"),
         Binding("t,ctrl+t", "theme", "Theme"),
     ]
 
@@ -217,6 +221,10 @@ class TopApp(App[None]):
         """Write the history of every board."""
         histories = {clean(name): board.history for name, board in zip(self.names, self.boards, strict=True)}
         self._tell(await export(histories, self._folder))
+
+    def action_scroll(self, rows: int) -> None:
+        """Move to servers for which there is no room on the screen."""
+        self.query_one(Boards).scroll_relative(y=rows, animate=False)
 
     def action_theme(self) -> None:
         """Switch between dark and light."""

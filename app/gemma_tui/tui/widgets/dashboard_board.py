@@ -23,6 +23,8 @@ BAR_COLUMNS = 10
 SPANS = (60.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
 """Seconds that a course can show."""
 HOUR = 3600.0
+NARROWEST_COURSE = 20
+"""Columns below which a scale would leave no room for a course."""
 WITH_UNIT = 44
 """Cells from which on the axis of a course has its unit."""
 SCALE = 8
@@ -106,7 +108,7 @@ def course(board: Board, name: str, width: int, rows: int, unit: str, least: flo
     `unit` makes numbers of the scale into text by `dashboard_words`; `least` is the smallest top of the scale.
     """
     known = [value for value in course_of(board, name, width) if value is not None]
-    if not known:
+    if not known or width < NARROWEST_COURSE:
         return ()
     # The last sample is shown as a number above: it must not be higher than the scale.
     latest = board.history.last(name, 1)

@@ -20,6 +20,7 @@ COLUMN = 36
 WIDEST = 74
 """Cells of a column at most: a value too far from its label is hard to read."""
 GUTTER = 3
+NARROWEST_PANEL = 12
 MOST_COLUMNS = 4
 STATE_GROUP = 0
 """Of the blocks on what the engine is doing."""
@@ -44,7 +45,7 @@ def rows(board: Board, width: int, height: int) -> list[Row]:
     """
     if width <= 0 or height <= 0:
         return []
-    if height <= 2:
+    if height <= 2 or width < NARROWEST_PANEL:
         return [((fit(compact(board), width), "value"),)]
     count, columns = _columns_that_fit(board, width, height)
     each = _width_of(width, count)
