@@ -53,6 +53,8 @@ def write_plugin_folder() -> Path:
             # Somebody else was faster: what they wrote has the same contents.
             if not target.is_dir():
                 raise
+    except paths.FolderError:
+        raise
     except OSError as error:
         raise EngineError(
             f"The engine's plugin can't be written under {paths.state_dir()} ({error.strerror}); "

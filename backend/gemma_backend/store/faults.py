@@ -37,7 +37,7 @@ def explained(error: Exception, path: Path) -> StoreError:
     if "fts5" in said:
         return StoreError("This Python's SQLite has no FTS5, which the history needs: use another Python.")
     if isinstance(error, sqlite3.DatabaseError) and ("malformed" in said or "not a database" in said):
-        return StoreError(f"The history ({path}) is damaged: move it away; a new one is begun.")
+        return StoreError(f"The history ({path}) is damaged: move it away, and a new one is begun.")
     return StoreError(f"The history ({path}) cannot be used ({said}): see to its folder.")
 
 

@@ -37,5 +37,5 @@ def test_many_at_once_get_the_same_whole_folder(home: Path) -> None:
 def test_a_state_folder_that_cannot_be_made_is_one_sentence(home: Path) -> None:
     home.mkdir()
     (home / "state").write_text("a file")
-    with pytest.raises(EngineError, match="set GEMMA_TUI_STATE_DIR to another"):
+    with pytest.raises(EngineError, match=r"cannot be made \(Not a directory\): .*GEMMA_TUI_STATE_DIR"):
         plugin.write_plugin_folder()
