@@ -63,7 +63,7 @@ COMMANDS = (
     Command("fetch", "fetch a profile's checkpoint meanwhile, stop that, or say how far it is", "[PROFILE or stop]",
             "words"),
     Command("theme", "switch between dark and light, or to another theme", "[NAME]", "words"),
-    Command("quit", "leave, and stop the engine that was started here", aliases=("exit",)),
+    Command("quit", "leave; asks what becomes of the engine", aliases=("exit",)),
 )  # fmt: skip
 """Every command that there is; where nobody registered what it does, it is not offered."""
 

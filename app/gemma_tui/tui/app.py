@@ -41,7 +41,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
     TITLE = "gemma-tui"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit, and stop the engine that was started here", show=False, priority=True),
+        Binding("ctrl+q", "quit", "Quit; asks what becomes of the engine", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
         Binding("ctrl+z", "suspend", "Suspend, until `fg` in the shell brings it back", show=False, priority=True),
         Binding("ctrl+t", "theme", "Switch between dark and light"),

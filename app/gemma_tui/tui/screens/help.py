@@ -61,7 +61,7 @@ KEYS = (
     ("Ctrl+P", "every command, by name"),
     ("Ctrl+Z", "suspend, until `fg` in the shell brings it back; in completion a step back"),
     ("Ctrl+C", "copy what is selected; twice: quit"),
-    ("Ctrl+Q", "quit, and stop the engine started here"),
+    ("Ctrl+Q", "quit; asks what becomes of the engine"),
 )
 
 
