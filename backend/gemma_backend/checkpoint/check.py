@@ -144,7 +144,7 @@ def _scale(tensor: Tensor) -> Iterator[str]:
 
 def _checksums(files: list[Path], progress: Callable[[float], None]) -> tuple[int, list[str]]:
     """How many files have a known checksum, and which of them differ."""
-    known = [(file, file.resolve().name) for file in files if file.is_symlink()]
+    known = [(file, file.resolve().name) for file in files if file.is_symlink() and file.is_file()]
     known = [(file, name) for file, name in known if _SHA256.fullmatch(name)]
     total, done = sum(file.stat().st_size for file, _ in known), 0
     problems = []

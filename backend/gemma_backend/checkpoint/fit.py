@@ -133,7 +133,7 @@ def _plan(
     host_free: int | None,
 ) -> Plan:
     takes = need(checkpoint, how)
-    text = checkpoint.config.get("text_config") or checkpoint.config
+    text = checkpoint.text
     limit = text.get("max_position_embeddings")
     limit = limit if isinstance(limit, int) and limit > 0 else LONGEST
     if (layout := takes.layout) is None:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gemma_backend.checkpoint.header import Checkpoint
+from gemma_backend.checkpoint.header import Checkpoint, text_config
 
 # vLLM's packed modules (vllm/model_executor/models/gemma4.py, packed_modules_mapping).
 MERGED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+# No model has so many; a config that says so is damaged.
+MOST_LAYERS = 10_000
 _OWN_CACHE = re.compile(r"language_model\.layers\.(\d+)\.self_attn\.(k_proj|v_proj|k_norm)\.")
 
 
@@ -26,31 +28,40 @@ class Attention:
     owns: bool
 
 
+def whole_number(table: Mapping[str, Any], key: str) -> int:
+    """A number of a config that counts something, 0 where it is none."""
+    value = table.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
 def attention_layers(config: Mapping[str, Any]) -> list[Attention]:
     """The layers of the text model, () where the config lacks what it takes.
 
     Names are those of transformers' Gemma 4 text configuration: `global_head_dim` for layers with full attention up
     to 5.14, `per_layer_config` from 5.15 on.
     """
-    text = config.get("text_config") or config
-    heads, size, count = (text.get(key) for key in ("num_key_value_heads", "head_dim", "num_hidden_layers"))
-    if not (isinstance(heads, int) and isinstance(size, int) and isinstance(count, int)):
+    text = text_config(config)
+    names = ("num_key_value_heads", "head_dim", "num_hidden_layers")
+    heads, size, count = (whole_number(text, name) for name in names)
+    if not (heads and size and count) or count > MOST_LAYERS:
         return []
     kinds = text.get("layer_types")
     if not isinstance(kinds, list) or len(kinds) != count:
         kinds = ["full_attention"] * count
-    own = count - int(text.get("num_kv_shared_layers") or 0)
-    window = text.get("sliding_window")
+    own = count - whole_number(text, "num_kv_shared_layers")
+    window = whole_number(text, "sliding_window")
     per_layer = text.get("per_layer_config")
     made = []
     for index, kind in enumerate(kinds):
-        sliding = kind == "sliding_attention" and isinstance(window, int)
+        sliding = kind == "sliding_attention" and window > 0
         special = per_layer.get(str(index)) if isinstance(per_layer, dict) else None
         special = special if isinstance(special, dict) else {}
-        wide = {} if sliding else {"num_key_value_heads": text.get("num_global_key_value_heads")}
-        wide |= {} if sliding else {"head_dim": text.get("global_head_dim")}
-        found = [special.get(key) or wide.get(key) or text[key] for key in ("num_key_value_heads", "head_dim")]
-        made.append(Attention(int(found[0]) * int(found[1]), window if sliding else None, index < own))
+        wide_heads, wide_size = (
+            0 if sliding else whole_number(text, key) for key in ("num_global_key_value_heads", "global_head_dim")
+        )
+        keys = whole_number(special, "num_key_value_heads") or wide_heads or heads
+        width = whole_number(special, "head_dim") or wide_size or size
+        made.append(Attention(keys * width, window if sliding else None, index < own))
     return made
 
 
@@ -60,9 +71,8 @@ def unused_tensors(checkpoint: Checkpoint) -> frozenset[str]:
     Keys and values of layers that read another layer's KV cache, and the output layer where it is tied to the token
     embedding.
     """
-    text = checkpoint.config.get("text_config") or checkpoint.config
-    shared = int(text.get("num_kv_shared_layers") or 0)
-    first = int(text.get("num_hidden_layers") or 0) - shared
+    shared = whole_number(checkpoint.text, "num_kv_shared_layers")
+    first = whole_number(checkpoint.text, "num_hidden_layers") - shared
     caches = {name: match for name in checkpoint.tensors if (match := _OWN_CACHE.search(name))}
     found = {name for name, match in caches.items() if shared and int(match[1]) >= first}
     if is_tied(checkpoint):
@@ -72,8 +82,7 @@ def unused_tensors(checkpoint: Checkpoint) -> frozenset[str]:
 
 def is_tied(checkpoint: Checkpoint) -> bool:
     """Whether the output layer is the token embedding, which is Gemma's default."""
-    text = checkpoint.config.get("text_config") or {}
-    return bool(checkpoint.config.get("tie_word_embeddings", text.get("tie_word_embeddings", True)))
+    return bool(checkpoint.config.get("tie_word_embeddings", checkpoint.text.get("tie_word_embeddings", True)))
 
 
 def merged_groups(layers: Iterable[str]) -> list[tuple[str, ...]]:

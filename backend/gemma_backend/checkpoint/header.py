@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,11 +113,23 @@ class Checkpoint:
         return str(names[0]) if isinstance(names, list) and names else ""
 
     @property
+    def text(self) -> Mapping[str, Any]:
+        """The language model's part of the config, which is the whole of it where there is no other."""
+        return text_config(self.config)
+
+    @property
     def quantization(self) -> str:
         """The `quant_algo` or method of a quantised checkpoint, "" for one that is not."""
-        found = self.config.get("quantization_config") or {}
+        found = self.config.get("quantization_config")
+        found = found if isinstance(found, dict) else {}
         inner = found.get("quantization") if isinstance(found.get("quantization"), dict) else {}
         return str(found.get("quant_algo") or (inner or {}).get("quant_algo") or found.get("quant_method") or "")
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The language model's part of a config.json, which is the whole of it where there is no other."""
+    found = config.get("text_config")
+    return found if isinstance(found, dict) and found else config
 
 
 def read_header(path: Path) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemma_backend.checkpoint import reader
-from gemma_backend.checkpoint.gemma import merged_groups
+from gemma_backend.checkpoint.gemma import merged_groups, whole_number
 from gemma_backend.checkpoint.header import Checkpoint
 from gemma_backend.checkpoint.parts import (
     ACTIVATION_SCALES,
@@ -59,14 +59,13 @@ class Inspection:
 def inspect(checkpoint: Checkpoint) -> Inspection:
     """Look at `checkpoint`; only what was read of it already is used."""
     config = checkpoint.config
-    text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
     quantization = config.get("quantization_config")
     quantization = quantization if isinstance(quantization, dict) else {}
     packed = packed_layers(checkpoint)
     only = weight_only(checkpoint)
     algorithm = checkpoint.quantization
     mistaken = only is True and algorithm.upper() == "NVFP4"
-    context = (text or {}).get("max_position_embeddings")
+    context = whole_number(checkpoint.text, "max_position_embeddings")
     return Inspection(
         architecture=checkpoint.architecture,
         parameters={str(part): number for part, number in parameters(checkpoint).items()},
@@ -74,7 +73,7 @@ def inspect(checkpoint: Checkpoint) -> Inspection:
         bytes_by_dtype=bytes_by_dtype(checkpoint),
         tensors=len(checkpoint.tensors),
         nbytes=checkpoint.nbytes,
-        context=context if isinstance(context, int) else None,
+        context=context or None,
         quantization=algorithm,
         quantization_config=quantization,
         weight_only=only,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gemma_backend.checkpoint.cache_layout import BATCHES_IN_FLIGHT, CPU_BLOCK, GPU_BLOCK, CacheLayout, cache_layout
-from gemma_backend.checkpoint.gemma import unused_tensors
+from gemma_backend.checkpoint.gemma import unused_tensors, whole_number
 from gemma_backend.checkpoint.header import Checkpoint
 from gemma_backend.checkpoint.parts import is_packed, is_scale, part_of
 
@@ -131,22 +131,22 @@ def graph_sizes(sequences: int) -> int:
 
 def need(checkpoint: Checkpoint, how: Serving) -> Need:
     """What serving `checkpoint` takes; the layout is None where its config does not say how it attends."""
-    text = checkpoint.config.get("text_config") or checkpoint.config
+    text = checkpoint.text
     weights, table = _weights(checkpoint, how)
     block = CPU_BLOCK if how.device == "cpu" else GPU_BLOCK
     layout = cache_layout(checkpoint.config, how.cache_width, block)
     weights += _buffers(text, how)
     if how.device == "cpu":
         return Need(weights, 0, CPU_PROCESSES, 0, 0, 0, 0, 0, layout)
-    per_layer_inputs = _number(text, "hidden_size_per_layer_input") * _number(text, "num_hidden_layers")
-    widest = _number(text, "intermediate_size") * (2 if text.get("use_double_wide_mlp") else 1)
+    per_layer_inputs = whole_number(text, "hidden_size_per_layer_input") * whole_number(text, "num_hidden_layers")
+    widest = whole_number(text, "intermediate_size") * (2 if text.get("use_double_wide_mlp") else 1)
     per_token = 2 * (
         COPIES_PER_LAYER_INPUTS * per_layer_inputs
         + COPIES_WIDEST * widest
-        + COPIES_HIDDEN * _number(text, "hidden_size")
+        + COPIES_HIDDEN * whole_number(text, "hidden_size")
     )
     activations = per_token * how.batched_tokens
-    logits = how.sequences * _number(text, "vocab_size")
+    logits = how.sequences * whole_number(text, "vocab_size")
     return Need(
         weights=weights + KERNEL_BUFFERS,
         host_table=table,
@@ -182,17 +182,12 @@ def _weights(checkpoint: Checkpoint, how: Serving) -> tuple[int, int]:
 
 def _buffers(text: Mapping[str, Any], how: Serving) -> int:
     """Tables that vLLM makes besides the weights: rotary angles for every position, per-layer inputs of one step."""
-    positions = _number(text, "max_position_embeddings")
+    positions = whole_number(text, "max_position_embeddings")
     special = text.get("per_layer_config")
-    sizes = {_number(text, "head_dim"), _number(text, "global_head_dim")}
-    sizes |= {_number(one, "head_dim") for one in special.values()} if isinstance(special, dict) else set()
-    per_layer_inputs = _number(text, "hidden_size_per_layer_input") * _number(text, "num_hidden_layers")
+    sizes = {whole_number(text, "head_dim"), whole_number(text, "global_head_dim")}
+    sizes |= {whole_number(one, "head_dim") for one in special.values()} if isinstance(special, dict) else set()
+    per_layer_inputs = whole_number(text, "hidden_size_per_layer_input") * whole_number(text, "num_hidden_layers")
     return 2 * positions * sum(sizes) + 2 * how.batched_tokens * per_layer_inputs
-
-
-def _number(table: Mapping[str, Any], key: str) -> int:
-    value = table.get(key)
-    return value if isinstance(value, int) else 0
 
 
 def _whole(value: object) -> int | None:
