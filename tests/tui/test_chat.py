@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from textual import events
 
+from gemma_backend.session.tree import Tree
+from gemma_backend.store.history import History
+from gemma_backend.store.query import Query
 from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Opening, Wanted, open_session
 from stubs.openai_server import OpenAIServer, Reply
@@ -42,7 +45,10 @@ async def test_what_is_typed_before_the_engine_is_ready_is_kept_and_sent(server:
     async with app.run_test() as pilot:
         await pilot.press(*"one", "enter", *"two", "enter")
         await until(pilot, lambda: len(app.main.conversation.waiting) == 2)
-        assert "2 queued" in app.main.status.words()
+        await until(pilot, lambda: "2 queued" in app.main.status.words())
+        # Whatever becomes of the program now, they are there: another one finds them on disk.
+        (kept,) = History().search(Query())
+        assert [node.text for node in History().load(kept.summary.id).nodes] == ["one", "two"]
         await until(pilot, lambda: "kept, and sent when the engine is ready" in screen_text(app))
         assert not prompts(server)
         gate.set()
@@ -50,6 +56,9 @@ async def test_what_is_typed_before_the_engine_is_ready_is_kept_and_sent(server:
         await idle(pilot)
         await until(pilot, lambda: "kept, and sent" not in screen_text(app))
         assert [role for role, _ in said(app)].count("assistant") == 2
+    (kept,) = History().search(Query())
+    stored = History().load(kept.summary.id)
+    assert [node.role for node in Tree(stored.nodes, stored.leaf).path()] == ["user", "assistant"] * 2
     assert [message["messages"][-1]["content"] for message in prompts(server)] == ["one", "two"]
 
 
@@ -68,11 +77,16 @@ async def test_escape_stops_the_reply_at_the_server(server: OpenAIServer) -> Non
 
 
 async def test_a_second_message_waits_for_the_first_reply(server: OpenAIServer) -> None:
-    server.reply = Reply("one two three", rate=20)
+    server.reply = Reply("one two three", rate=2)
     app = attached(server.url)
     async with app.run_test() as pilot:
         await ready(pilot)
         await pilot.press(*"a", "enter", *"b", "enter")
+        await until(pilot, lambda: "kept, and sent after the reply before it" in screen_text(app))
+        (kept,) = History().search(Query())
+        stored = History().load(kept.summary.id)
+        assert [node.text for node in Tree(stored.nodes, stored.leaf).path() if node.role == "user"] == ["a", "b"]
+        server.reply = Reply("four")
         await until(pilot, lambda: len(prompts(server)) == 2)
         await idle(pilot)
     roles = [message["role"] for message in prompts(server)[1]["messages"] if message["role"] != "system"]

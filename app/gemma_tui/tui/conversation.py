@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
@@ -25,8 +26,11 @@ Spawn = Callable[[Coroutine[object, object, None]], object]
 class View(Protocol):
     """What a conversation needs of the transcript."""
 
-    def add_user(self, node: int, text: str, attachments: Sequence[Attachment], *, queued: bool) -> int:
+    def add_user(self, node: int, text: str, attachments: Sequence[Attachment]) -> int:
         """Show a message, the turn `node` of the conversation, and return its turn on screen."""
+
+    def mark_queued(self, turn: int, *, behind: bool) -> None:
+        """A message is kept until the engine is ready, or with `behind` until the reply before it is over."""
 
     def mark_sent(self, turn: int) -> None:
         """A message that was kept is on its way."""
@@ -54,7 +58,8 @@ class View(Protocol):
 class Message:
     """A message that has not been answered yet: a question, or one that stands already and gets another reply.
 
-    `beside` is the question that this one is another wording of. With `more` it is a reply that is to go on.
+    `beside` is the question that this one is another wording of. With `more` it is a reply that is to go on. `kept`
+    once it is on disk while it waits, or nothing is written there.
     """
 
     parts: tuple[Part | MediaRef, ...]
@@ -62,6 +67,7 @@ class Message:
     question: int = field(default_factory=new_id)
     beside: int | None = None
     more: int | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,10 @@ class Conversation:
         self._meter: Meter | None = None
         self._pace = Pace()
         self._sending = False
+        # Before there is a session: what makes the conversation that is said into, and that conversation.
+        self.early_talk: Callable[[], Awaitable[Talk]] | None = None
+        self._early: Talk | None = None
+        self._writing = asyncio.Lock()
 
     @property
     def answering(self) -> bool:
@@ -135,6 +145,9 @@ class Conversation:
     def attach(self, session: Session) -> None:
         """Use `session` from now on; what waits is sent when it is ready."""
         self.session = session
+        if self._early is not None:
+            session.converse(self._early)
+            self._early = None
         if self._system:
             session.talk.instruct(self._system)
         self.pump()
@@ -154,13 +167,15 @@ class Conversation:
     def submit(self, text: str, parts: Sequence[Part | MediaRef], attachments: Sequence[Attachment]) -> None:
         """Show a message and send it as soon as that can be; as another wording of the question `beside`, if set."""
         beside, self.beside = self.beside, None
-        ready = self.session is not None and self.session.state == "ready"
+        waits = self._sending or self.session is None or self.session.state != "ready"
         self.unanswered = None
         message = Message(tuple(parts), beside=beside)
         if beside is not None:
             self._view.cut_from(beside)
-        message.turn = self._view.add_user(message.question, text, attachments, queued=not ready)
+        message.turn = self._view.add_user(message.question, text, attachments)
         self.waiting.append(message)
+        if waits:
+            self._spawn(self._put_by(message))
         self.pump()
 
     def regenerate(self, question: int) -> None:
@@ -200,6 +215,7 @@ class Conversation:
         self.waiting.clear()
         self.unanswered = None
         self._pace = Pace()
+        self._early = None
         if self.session is not None:
             system = self.system
             self.session.converse()
@@ -234,6 +250,38 @@ class Conversation:
                     yield event
         finally:
             self._end()
+
+    async def _put_by(self, message: Message) -> None:
+        """Write a message that has to wait; only then it is shown as queued."""
+        async with self._writing:
+            try:
+                talk = await self._talk_now()
+            except GemmaError:
+                # What keeps the history from being opened is said where the engine is brought up.
+                talk = None
+            if message not in self.waiting or message.turn is None:
+                return
+            if talk is not None and message.question not in talk.tree:
+                writing = talk.put_by(message.question, message.parts, message.beside)
+                if writing is not None:
+                    await asyncio.wait([asyncio.wrap_future(writing)])
+        message.kept = True
+        if message in self.waiting:
+            behind = self.session is not None and self.session.state == "ready"
+            self._view.mark_queued(message.turn, behind=behind)
+        self._changed()
+
+    async def _talk_now(self) -> Talk | None:
+        if self.session is None and self._early is None and self.early_talk is not None:
+            early = await self.early_talk()
+            # Meanwhile a session may have come.
+            self._early = early if self.session is None else None
+        return self.session.talk if self.session is not None else self._early
+
+    @property
+    def queued(self) -> int:
+        """How many messages wait."""
+        return sum(message.kept or message.turn is None for message in self.waiting)
 
     async def _send_all(self, session: Session) -> None:
         try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gemma_backend.session.tree import Tree
 
 QUEUED = "kept, and sent when the engine is ready"
+BEHIND = "kept, and sent after the reply before it"
 CUT = "Cut off at the limit of tokens. F7 and then G goes on with it."
 UNFINISHED = "Cut off when the program ended. F7 and then G goes on with it."
 EMPTY = "The model ended its reply without a word."
@@ -32,12 +33,16 @@ class TalkView:
         # What stands behind the name of each turn, by what it is about.
         self._notes: dict[int, dict[str, str]] = {}
 
-    def add_user(self, node: int, text: str, attachments: Sequence[Attachment], *, queued: bool) -> int:
+    def add_user(self, node: int, text: str, attachments: Sequence[Attachment]) -> int:
         """Show a message and return its turn."""
-        turn = self._transcript.add_turn("user", text, attachments, note=QUEUED if queued else "")
+        turn = self._transcript.add_turn("user", text, attachments)
         self.nodes[turn] = node
-        self._notes[turn] = {"queued": QUEUED} if queued else {}
+        self._notes[turn] = {}
         return turn
+
+    def mark_queued(self, turn: int, *, behind: bool) -> None:
+        """A message is kept until the engine is ready, or with `behind` until the reply before it is over."""
+        self._note(turn, "queued", BEHIND if behind else QUEUED)
 
     def mark_sent(self, turn: int) -> None:
         """A message that was kept is on its way."""

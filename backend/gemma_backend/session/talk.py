@@ -35,6 +35,8 @@ class Talk:
         self._written = {node.id for node in stored.nodes} if stored else set()
         self._stale: set[int] = set()
         self._growing: Growing | None = None
+        # Questions that wait for their turn, each with the question that it is another wording of.
+        self._waiting: list[tuple[Node, int | None]] = []
 
     @property
     def number(self) -> int | None:
@@ -57,7 +59,7 @@ class Talk:
         if self._history is None or self._place is None:
             return
         if kept:
-            if len(self.tree):
+            if len(self.tree) or self._waiting:
                 self._write()
             for turn in self._stale & self._written:
                 self._watch(self._history.end(self._place, None, self.tree[turn], {}))
@@ -113,8 +115,17 @@ class Talk:
 
     # -- what a session does
 
+    def put_by(self, question: int, parts: Sequence[Part | MediaRef], beside: int | None = None) -> Future[None] | None:
+        """Write a question that has to wait, so that it outlives the program; None where nothing is kept.
+
+        It joins the tree when it is asked; until then it stands on disk behind all that is there.
+        """
+        self._waiting.append((Node(question, None, "user", tuple(parts), created=(question >> 20) / 1000), beside))
+        return self._write() if self._kept else None
+
     async def asked(self, reply: Node) -> None:
         """Put on disk what is not there yet, `reply` the last of it; what it gets from now on is saved as it grows."""
+        self._waiting = [one for one in self._waiting if one[0].id not in self.tree]
         if not self._kept or self._history is None or self._place is None:
             return
         from gemma_backend.store.writer import Growing
@@ -210,17 +221,28 @@ class Talk:
         assert self._history is not None and self._place is not None
         nodes = [node for node in self.tree.nodes if node.id not in self._written]
         self._written.update(node.id for node in nodes)
+        waiting = self._in_line()
         writing = self._history.begin(
             self._place,
-            nodes,
+            nodes + waiting,
             growing,
-            leaf=self.tree.leaf,
+            leaf=waiting[-1].id if waiting else self.tree.leaf,
             profile=self.profile,
             model=next((node.model for node in reversed(nodes) if node.model), ""),
             title=self.title,
         )
         self._watch(writing, nodes)
         return writing
+
+    def _in_line(self) -> list[Node]:
+        """What waits, one below the other, as it would be found if the program ended now."""
+        found: list[Node] = []
+        for node, beside in self._waiting:
+            parent = found[-1].id if found else self.tree.leaf
+            if beside is not None and beside in self.tree:
+                parent = self.tree[beside].parent
+            found.append(replace(node, parent=parent))
+        return found
 
     def _watch(self, writing: Future[None], nodes: Sequence[Node] = ()) -> None:
         loop = asyncio.get_running_loop()

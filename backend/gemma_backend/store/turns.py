@@ -76,12 +76,12 @@ def insert_turns(
     nodes: Iterable[Node],
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add turns, parents first, with their media."""
+    """Add turns, parents first, with their media; one that is there already only moves below its parent."""
     for node in nodes:
         text, attached = split_parts(node.parts)
         connection.execute(
             "INSERT INTO turn (id, conversation, parent, role, state, text, reasoning, note, model, created, data) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET parent = excluded.parent",
             (
                 node.id, conversation, node.parent, node.role, node.state, storable(text), storable(node.reasoning),
                 storable(node.note), node.model, node.created or time.time(), json.dumps(data or {}),
@@ -93,7 +93,7 @@ def insert_turns(
 
 def _attach(connection: sqlite3.Connection, turn: int, position: int, place: int, ref: MediaRef) -> None:
     connection.execute(
-        "INSERT INTO attachment (turn, position, place, kind, digest, name, size, details) "
+        "INSERT OR REPLACE INTO attachment (turn, position, place, kind, digest, name, size, details) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (turn, position, place, ref.kind, ref.digest, storable(ref.name), ref.size, json.dumps(dict(ref.details))),
     )

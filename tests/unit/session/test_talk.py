@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from faults.history_torture import unsound
 from gemma_backend.chat import quirks
 from gemma_backend.config.settings import Settings
 from gemma_backend.endpoint.address import parse_url
 from gemma_backend.session.session import Session
 from gemma_backend.session.talk import Talk
+from gemma_backend.session.tree import Tree
 from gemma_backend.store import writer
 from gemma_backend.store.history import History
+from gemma_backend.store.query import Query
 from gemma_backend.types import Delta, Failed, Finished, Sampling, StreamEvent, TextPart, UsageError, first_id, new_id
 from stubs.openai_server import OpenAIServer, Reply, Request
 from stubs.parts import clip, image
@@ -399,3 +402,51 @@ def test_numbers_of_turns_are_in_the_order_of_time() -> None:
     numbers = [new_id() for _ in range(10_000)]
     assert numbers == sorted(set(numbers))
     assert first_id(time.time() - 60) < numbers[0] < first_id(time.time() + 60)
+
+
+async def test_what_waits_is_on_disk_at_once_and_in_its_place_once_it_is_asked(session: Session) -> None:
+    talk, history = session.talk, History()
+    first, second, third = new_id(), new_id(), new_id()
+    picture = image()
+    for question, parts in ((first, [TextPart("one")]), (second, [picture, TextPart("two")])):
+        writing = talk.put_by(question, parts)
+        assert writing is not None
+        await asyncio.wrap_future(writing)
+    assert talk.number is not None
+
+    def shown() -> list[tuple[str, str]]:
+        """What another program would show after this one was killed."""
+        assert talk.number is not None
+        stored = history.load(talk.number)
+        return [(node.role, node.text) for node in Tree(stored.nodes, stored.leaf).path()]
+
+    assert shown() == [("user", "one"), ("user", "two")]
+    events = session.chat([TextPart("one")], ids=(first, new_id()))
+    async for event in events:
+        if isinstance(event, Delta):
+            # One that comes while a reply runs, behind the one that waits already.
+            if third not in {node.id for node in history.load(talk.number).nodes}:
+                writing = talk.put_by(third, [TextPart("three")])
+                assert writing is not None
+                await asyncio.wrap_future(writing)
+            assert [text for role, text in shown() if role == "user"] == ["one", "two", "three"]
+    await said(session.chat([picture, TextPart("two")], ids=(second, new_id())))
+    await said(session.chat([TextPart("three")], ids=(third, new_id())))
+    await settled(session)
+    stored = history.load(talk.number)
+    path = Tree(stored.nodes, stored.leaf).path()
+    assert [node.role for node in path] == ["user", "assistant"] * 3
+    assert len(stored.nodes) == 6
+    assert [len(node.parts) for node in path if node.role == "user"] == [1, 2, 1]
+    assert [hit.summary.turns for hit in history.search(Query(("three",)))] == [6]
+    assert unsound(history.folder) == []
+
+
+async def test_what_waits_is_written_with_the_rest_once_a_conversation_is_kept(session: Session) -> None:
+    session.talk.keep(False)
+    assert session.talk.put_by(new_id(), [TextPart("one")]) is None
+    assert session.talk.number is None
+    session.talk.keep(True)
+    await said(session.chat([TextPart("two")]))
+    assert session.talk.number is not None
+    assert "one" in [node.text for node in History().load(session.talk.number).nodes]

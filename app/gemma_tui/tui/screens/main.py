@@ -72,6 +72,7 @@ class MainScreen(RememberingScreen):
         self.stage = Frame(self.transcript, id="stage")
         self.view = TalkView(self.transcript)
         self.conversation = Conversation(self.view, self.changed, self.run_worker, now)
+        self.conversation.early_talk = self.early_talk
         self.commander.register("switch", lambda name: self.gemma.switch_command(name))
         self.commander.register("fetch", lambda name: self.gemma.fetch_command(name))
         self._board = board
@@ -163,7 +164,7 @@ class MainScreen(RememberingScreen):
             phase=phase.name if phase else "",
             elapsed=elapsed,
             answering=pace.answering,
-            queued=len(self.conversation.waiting),
+            queued=self.conversation.queued,
             model=session.model if session else "",
             mode=" · ".join(filter(None, (self.kept_word, self.mode))),
             rate=pace.rate,

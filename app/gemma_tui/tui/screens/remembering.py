@@ -13,6 +13,7 @@ from gemma_tui.commanding import Handler
 from gemma_tui.tui.screens.turning import BUSY, TurningScreen
 
 if TYPE_CHECKING:
+    from gemma_backend.session.talk import Talk
     from gemma_backend.store.history import History
     from gemma_tui.tui.keeping import KeepingApp
     from gemma_tui.tui.studio.room import StudioRoom
@@ -79,6 +80,14 @@ class RememberingScreen(TurningScreen):
         about = await self.app.push_screen_wait(HistoryScreen(history, self.forget_deleted, words))
         if about is not None:
             await self.open_kept(about)
+
+    async def early_talk(self) -> Talk:
+        """The conversation for what is said before there is anything that could answer; raises GemmaError."""
+        from gemma_backend.session.talk import Talk
+
+        talk = Talk(await self.open_history())
+        talk.trouble = self.refuse
+        return talk
 
     async def open_kept(self, about: Summary) -> None:
         """Go on with a conversation of the history, or with a document in the studio."""
