@@ -19,6 +19,7 @@ from gemma_assets import path as asset
 from gemma_backend.engine.record import records
 from stubs.hub_server import Hub, hub
 from stubs.real_engine import BackgroundEngine
+from tui.ptys import close
 from tui.test_pty import ANSWER_SECONDS, START_SECONDS, STOP_SECONDS, Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
@@ -109,4 +110,4 @@ def test_one_talks_to_the_pocket_checkpoint_while_the_large_one_is_fetched(words
     finally:
         for one in (terminal, second):
             if one is not None:
-                one.child.close(force=True)
+                close(one.child)

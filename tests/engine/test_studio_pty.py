@@ -15,6 +15,7 @@ import pytest
 
 from gemma_assets import path as asset
 from gemma_backend.types import Endpoint
+from tui.ptys import close
 from tui.test_pty import Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -40,7 +41,7 @@ def opened(real_endpoint: Endpoint, tmp_path: Path) -> Iterator[Callable[[], Ter
 
     yield start
     for terminal in running:
-        terminal.child.close(force=True)
+        close(terminal.child)
 
 
 def document(text: str) -> str:

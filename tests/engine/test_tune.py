@@ -49,7 +49,7 @@ def test_a_profile_is_measured_searched_and_the_better_one_written(home: Path) -
     picture = home / "rounds.png"
     bench = ("--concurrency", "1,4", "--requests", "4", "--output-tokens", "16", "--plot", str(picture))
     knobs = ("--knob", "stream-interval=8", "--knob", "kv-cache-dtype=no_such_type")
-    load = ("--budget", "10m", "--no-confirm", "--repeats", "1", "--output-tokens", "16", "--streams", "4")
+    load = ("--budget", "45m", "--no-confirm", "--repeats", "1", "--output-tokens", "16", "--streams", "4")
     found = bench_and_tune(home, sys.executable, bench, (*load, *knobs))
 
     target, rounds = found.report["target"], found.report["rounds"]

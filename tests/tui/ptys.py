@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,14 @@ PATIENCE_SECONDS = 120.0
 TESTS = Path(__file__).resolve().parents[1]
 
 GRAPHICS = re.compile(rb"\x1b_G[^\x1b]*\x1b\\\\?")
+
+
+def close(child: pexpect.spawn) -> None:
+    """Kill the program in a pty where it still runs, and wait for its end, however busy the machine is."""
+    if child.isalive():
+        child.kill(signal.SIGKILL)
+        child.wait()
+    child.close()
 
 
 class PtyProgram:

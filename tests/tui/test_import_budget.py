@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.ptys import PtyProgram, terminal_env, token_server
+from tui.ptys import PtyProgram, close, terminal_env, token_server
 
 # Writes what is imported at each moment; `ready` is once nothing more is imported by itself.
 LAUNCHER = """
@@ -89,7 +89,7 @@ def moments(tmp_path: Path) -> dict[str, set[str]]:
 
             program.until(settled)
         finally:
-            program.child.close(force=True)
+            close(program.child)
     return {moment: seen(moment) for moment in ("paint", "typing", "now")}
 
 

@@ -13,6 +13,7 @@ import pyte
 import pytest
 
 from gemma_assets import path as asset
+from tui.ptys import close
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -111,7 +112,7 @@ def terminal(folders: dict[str, str]) -> Iterator[Terminal]:
     assert find("cpu") is not None, "the CPU runtime is not installed; `make runtimes` does it"
     running = Terminal(sys.executable, "-m", "gemma_tui", "--profile", "pocket", env=folders)
     yield running
-    running.child.close(force=True)
+    close(running.child)
 
 
 def said(text: str) -> str:

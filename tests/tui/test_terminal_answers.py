@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.ptys import PtyProgram, program_on, terminal_env, token_server
+from tui.ptys import PtyProgram, close, program_on, terminal_env, token_server
 
 DA1 = "\x1b[?63;1;2;4;6;9;15;16;22;28c"
 ANSWERS = "\x1b_Gi=4207;OK\x1b\\\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;20;9t" + DA1
@@ -24,7 +24,7 @@ def url() -> Iterator[str]:
 def started(url: str) -> Iterator[PtyProgram]:
     program = PtyProgram(program_on(url), terminal_env())
     yield program
-    program.child.close(force=True)
+    close(program.child)
 
 
 def quit_cleanly(program: PtyProgram) -> None:
@@ -115,4 +115,4 @@ def test_through_tmux(url: str, tmux: list[str], tmp_path: Path, passthrough: st
         program.type("\x11")
         assert program.end() == 0
     finally:
-        program.child.close(force=True)
+        close(program.child)
