@@ -23,9 +23,9 @@ from stubs.real_engine import Scene, environment, wait_for
 LIMIT = 5.0
 """Seconds after which nothing may be left."""
 MOMENTS = ("installing", "loading", "serving", "streaming")
-LOADING = (0.0, 60.0)
-"""Seconds from the server's process on; a start takes some 60 on two cores with nothing else to do."""
-INSTALLING = (0.0, 15.0)
+LOADING = 40.0
+"""Seconds from the server's process on; about as long as a start takes on two cores with nothing else to do."""
+INSTALLING = 15.0
 
 
 @dataclass(slots=True)
@@ -39,13 +39,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Who is killed how: `strike` does it, `command` says whether the next command has to clean up."""
+    """Who is killed how: `strike` does it, `command` says whether the next command has to clean up.
+
+    `core` says that there is nothing to strike before the engine core's process is there.
+    """
 
     strike: Callable[[Owner], None]
     serve: bool = False
     command: bool = False
     installing: bool = True
     two: bool = False
+    core: bool = False
 
 
 def _send(number: int) -> Callable[[Owner], None]:
@@ -80,12 +84,14 @@ def _server(owner: Owner) -> None:
 
 
 def _core(owner: Owner) -> None:
-    scene = _scene(owner)
-    core = scene.named("VLLM::EngineCore") or scene.named("spawn_main")
-    if core is not None:
-        os.kill(core, signal.SIGKILL)
-    else:
-        _server(owner)
+    core = _core_of(_scene(owner))
+    assert core is not None, "there is no engine core"
+    os.kill(core, signal.SIGKILL)
+
+
+def _core_of(scene: Scene) -> int | None:
+    """The engine core's process, which is called so from its first second of work on."""
+    return scene.named("VLLM::EngineCore") or scene.named("spawn_main")
 
 
 def _hang_up(owner: Owner) -> None:
@@ -96,7 +102,7 @@ SCREEN = {
     "screen": Kind(_send(signal.SIGKILL)),
     "keeper": Kind(_keeper, installing=False),
     "server": Kind(_server, installing=False),
-    "core": Kind(_core, installing=False),
+    "core": Kind(_core, installing=False, core=True),
     "screen and keeper": Kind(_keeper_and_owner, command=True, installing=False),
     "terminal closed": Kind(_hang_up),
     "SIGTERM": Kind(_send(signal.SIGTERM)),
@@ -107,7 +113,7 @@ SERVE = {
     "serve": Kind(_send(signal.SIGKILL), serve=True, installing=False),
     "serve's keeper": Kind(_keeper, serve=True, installing=False),
     "serve's server": Kind(_server, serve=True, installing=False),
-    "serve's core": Kind(_core, serve=True, installing=False),
+    "serve's core": Kind(_core, serve=True, installing=False, core=True),
     "serve and keeper": Kind(_keeper_and_owner, serve=True, command=True, installing=False),
     "serve's terminal": Kind(_hang_up, serve=True, installing=False),
     "serve: SIGTERM": Kind(_send(signal.SIGTERM), serve=True, installing=False),
@@ -116,24 +122,27 @@ SERVE = {
 KINDS = SCREEN | SERVE
 
 
-def play(name: str, moment: str, chance: Random) -> Result:
-    """One round of the kind called `name`, killed at a random time of `moment`."""
+def play(name: str, moment: str, chance: Random, *, limit: float = LIMIT, loading: float = LOADING) -> Result:
+    """One round of the kind called `name`, killed at a random time of `moment`; after `limit` seconds nothing is left.
+
+    `loading` is how long that moment lasts at most.
+    """
     kind = KINDS[name]
     if moment == "installing":
-        return _while_installing(kind, chance)
+        return _within(_while_installing(kind, chance, limit), limit)
     port = free_port()
     words = ["serve", "--profile", "pocket", "--no-key", "--port", str(port)] if kind.serve else ["--profile", "pocket"]
     owner = Owner(*words)
     other = Owner(*words) if kind.two else None
     try:
         scene = owner.await_engine()
-        if not _reach(owner, scene, moment, chance):
+        if not _reach(kind, owner, scene, moment, chance, loading):
             return Result(left=["never became ready", owner.seen[-2000:].decode(errors="replace")])
         scene.look()
         if other is not None:
-            return _one_of_two(kind, owner, other, scene, chance)
+            return _within(_one_of_two(kind, owner, other, scene, chance, limit), limit)
         kind.strike(owner)
-        return _looked_at(kind, owner, scene, port)
+        return _within(_looked_at(kind, scene, port, limit), limit)
     finally:
         for program in (owner, other):
             if program is not None:
@@ -144,10 +153,19 @@ def play(name: str, moment: str, chance: Random) -> Result:
             records.stop(record)
 
 
-def _reach(owner: Owner, scene: Scene, moment: str, chance: Random) -> bool:
+def _within(result: Result, limit: float) -> Result:
+    """A clean-up that took too long is none."""
+    if result.seconds > limit and not result.left:
+        result.left.append(f"only clean after {result.seconds:.1f} s")
+    return result
+
+
+def _reach(kind: Kind, owner: Owner, scene: Scene, moment: str, chance: Random, loading: float) -> bool:
     """Let time pass until the moment has come; whether it came."""
+    if kind.core and not wait_for(lambda: _core_of(scene) is not None, 300):
+        return False
     if moment == "loading":
-        until(chance.uniform(*LOADING), scene.look, lambda: owner.poll() is None)
+        until(chance.uniform(0.0, loading), scene.look, lambda: owner.poll() is None)
         return True
     if not ready(scene):
         return False
@@ -158,11 +176,17 @@ def _reach(owner: Owner, scene: Scene, moment: str, chance: Random) -> bool:
     return True
 
 
-def _looked_at(kind: Kind, owner: Owner, scene: Scene, port: int) -> Result:
+def _looked_at(kind: Kind, scene: Scene, port: int, limit: float) -> Result:
     began = time.monotonic()
     said = _next_command() if kind.command else ""
-    wait_for(lambda: scene.left() == [], LIMIT)
-    result = Result(time.monotonic() - began, scene.left(), said)
+    left: list[str] = []
+
+    def clean() -> bool:
+        left[:] = scene.left()
+        return not left
+
+    wait_for(clean, limit)
+    result = Result(time.monotonic() - began, left, said)
     if kind.serve and taken(port):
         result.left.append(f"port {port}")
     if kind.command and "after a crash" not in said:
@@ -178,7 +202,7 @@ def _next_command() -> str:
     return done.stderr
 
 
-def _one_of_two(kind: Kind, owner: Owner, other: Owner, scene: Scene, chance: Random) -> Result:
+def _one_of_two(kind: Kind, owner: Owner, other: Owner, scene: Scene, chance: Random, limit: float) -> Result:
     """Both use one engine: the first one's death leaves it to the other, whose end is its end too."""
     first, second = (owner, other) if chance.random() < 0.5 else (other, owner)
     wait_for(lambda: records.ask(scene.record, {"do": "status"}, wait_for="status").get("leases") == 2, 30)
@@ -191,10 +215,10 @@ def _one_of_two(kind: Kind, owner: Owner, other: Owner, scene: Scene, chance: Ra
     if not scene.record.running or (was_ready and not healthy(scene.record.endpoint)):
         return Result(left=["the engine went with one of its two programs"])
     kind.strike(second)
-    return _looked_at(kind, second, scene, 0)
+    return _looked_at(kind, scene, 0, limit)
 
 
-def _while_installing(kind: Kind, chance: Random) -> Result:
+def _while_installing(kind: Kind, chance: Random, limit: float) -> Result:
     """The screen installs a runtime from an index that never comes to an end."""
     data = Path(tempfile.mkdtemp(prefix="gemma-data-"))
     with DrippingIndex() as index:
@@ -206,7 +230,11 @@ def _while_installing(kind: Kind, chance: Random) -> Result:
             if not wait_for(lambda: any(runtimes.glob(".building-*")), 60):
                 return Result(left=["no installation was begun", program.seen[-2000:].decode(errors="replace")])
             seen: set[tuple[int, int]] = set()
-            until(chance.uniform(*INSTALLING), lambda: seen.update(family(program.pid)), lambda: program.poll() is None)
+            until(
+                chance.uniform(0.0, INSTALLING),
+                lambda: seen.update(family(program.pid)),
+                lambda: program.poll() is None,
+            )
             seen |= family(program.pid)
             began = time.monotonic()
             kind.strike(program)  # type: ignore[arg-type]  # the kinds that need an engine are not played here
@@ -215,13 +243,13 @@ def _while_installing(kind: Kind, chance: Random) -> Result:
                 return [*living(seen), *(str(path) for path in runtimes.glob(".[bo]*-*"))]
 
             if kind.strike is SCREEN["screen"].strike:
-                wait_for(lambda: living(seen) == [], LIMIT)
+                wait_for(lambda: living(seen) == [], limit)
                 os.environ["GEMMA_TUI_DATA_DIR"] = str(data)
                 said = _next_command()
                 del os.environ["GEMMA_TUI_DATA_DIR"]
                 problems = [] if "had left" in said else [f"the next command said: {said!r}"]
                 return Result(time.monotonic() - began, left() + problems, said)
-            wait_for(lambda: left() == [], LIMIT)
+            wait_for(lambda: left() == [], limit)
             return Result(time.monotonic() - began, left())
         finally:
             program.kill()
