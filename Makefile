@@ -86,9 +86,9 @@ format: $(DEV_STAMP)  ## Put the code into its one form
 bench: runtimes  ## Print the figures of docs/measurements.md for this machine
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
 
-torture: runtimes  ## Kill every process at random moments, many times, and print what was left behind
+torture: runtimes  ## Kill every process at random moments, and print what was left; ARGS="--minutes 20" for a part
 	PYTHONPATH=tests $(BIN)/python -m faults.history_torture
-	PYTHONPATH=tests $(BIN)/python -m faults.torture
+	PYTHONPATH=tests $(BIN)/python -m faults.torture $(ARGS)
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program
 	PYTHONPATH=packaging $(BIN)/python -m pictures.make

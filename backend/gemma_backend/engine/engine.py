@@ -18,11 +18,12 @@ from gemma_backend.engine.broadcast import Broadcast
 from gemma_backend.engine.explain import LogReader
 from gemma_backend.engine.health import answers
 from gemma_backend.engine.launch import KeepWarm, Launch
-from gemma_backend.engine.proc import holds, listening
 from gemma_backend.engine.readable import refuse_unreadable
+from gemma_backend.engine.readiness import until_ready
 from gemma_backend.engine.reap import Remains
 from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
+from gemma_backend.engine.waiting import STOP_SECONDS, first_of, next_line, settle
 from gemma_backend.runtime import flags
 from gemma_backend.types import (
     Endpoint,
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
     from gemma_backend.runtime.found import Runtime
 
 LOOK_SECONDS = 0.1
-HEALTH_SECONDS = 0.1
-NOT_OURS_SECONDS = 1.0
-# TERM and its wait take 2.5 s, KILL and the resource trackers seldom another 2 s.
-STOP_SECONDS = 30.0
 REAP_SECONDS = 2.0
 # So long an engine whose log says that it is lost may write the rest of its traceback. vLLM's server goes on for up to
 # 5 s once it serves, and one that fails while it starts may hang instead of ending.
@@ -172,7 +169,7 @@ class Engine:
             if keep is not None and not self.reused:
                 await self._order({"do": "keep", "on": keep})
             await self._order({"do": "release"})
-        await _first_of(self._gone, self._released)
+        await first_of(self._gone, self._released)
         await self._end()
         if self.state != "failed":
             self.state = "stopped"
@@ -181,7 +178,7 @@ class Engine:
     async def _end(self) -> None:
         if self._lost and not self._stopping:
             # Its keeper is still ending it; the memory that a new start needs is not free before.
-            await _first_of(self._gone)
+            await first_of(self._gone)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -225,7 +222,7 @@ class Engine:
         lost = lease.done() and lease.exception() is not None
         if lost or not lease.done() or not lease.result():
             if not lost:
-                await _first_of(self._gone)
+                await first_of(self._gone)
             await self._end()
             self._fresh()
             return False
@@ -270,7 +267,7 @@ class Engine:
 
     async def _listen(self, reader: asyncio.StreamReader, begun: asyncio.Future[bool]) -> None:
         """Hear what the keeper says; its silence means that it was killed. `begun` gets its first answer."""
-        while line := await _line(reader):
+        while line := await next_line(reader):
             try:
                 said = json.loads(line)
             except ValueError:
@@ -279,23 +276,23 @@ class Engine:
             match said["event"]:
                 case "spawned":
                     self.pid = said["pid"]
-                    _settle(begun, True)
+                    settle(begun, True)
                 case "failed":
-                    _settle(begun, EngineError(f"The engine cannot be started: {said['error']}."))
+                    settle(begun, EngineError(f"The engine cannot be started: {said['error']}."))
                 case "leased":
                     if said["asleep"]:
                         self._awake.clear()
-                    _settle(begun, True)
+                    settle(begun, True)
                 case "awake":
                     self._awake.set()
                 case "kept":
                     self._released.set()
                 case "stopping":
-                    _settle(begun, False)
+                    settle(begun, False)
                 case "stopped":
                     self._last, self.left = said, said["left"]
                     self._gone.set()
-                    _settle(begun, False)
+                    settle(begun, False)
                     return
         if not begun.done():
             begun.set_exception(EngineError("The engine's keeper process could not be started."))
@@ -378,14 +375,8 @@ class Engine:
     async def _await_health(self) -> None:
         assert self.endpoint is not None
         await self._awake.wait()
-        while True:
-            # On TCP somebody else's server might answer until ours has the port, so its own word is waited for, which
-            # is lost where the disk is full.
-            ours = self.endpoint.socket is not None or self._log_reader.serving
-            answered = await answers(self.endpoint)
-            if answered and (ours or await asyncio.to_thread(self._has_port)):
-                break
-            await asyncio.sleep(HEALTH_SECONDS if ours or not answered else NOT_OURS_SECONDS)
+        remains = Remains(self._id, str(self._folder), self.pid)
+        await until_ready(self.endpoint, lambda: self._log_reader.serving, remains)
         if self.state == "starting":
             self.state = "ready"
             seconds = None if self.reused else round(time.monotonic() - self._began, 3)
@@ -393,13 +384,6 @@ class Engine:
             if seconds is not None:
                 phases = tuple(self._log_reader.tracker.phases)
                 await asyncio.to_thread(earlier.note, self.profile.name, self.runtime.version, phases, seconds)
-
-    def _has_port(self) -> bool:
-        """Whether it is a process of this engine that listens where it was told to."""
-        assert self.endpoint is not None
-        port = self.endpoint.base_url.rpartition(":")[2]
-        sockets = listening(int(port)) if port.isdigit() else set()
-        return any(holds(pid, sockets) for pid in Remains(self._id, str(self._folder), self.pid).pids())
 
     def _failed(self) -> None:
         if self._last.get("keeper") == "killed":
@@ -421,29 +405,3 @@ class Engine:
             failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
         self.failure, self.state = failure, "failed"
         self._broadcast.publish(EngineFailed(failure))
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    """Wait for one of `events`, but no longer than a stop can take."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()
-
-
-def _settle(future: asyncio.Future[bool], result: bool | EngineError) -> None:
-    if future.done():
-        return
-    if isinstance(result, bool):
-        future.set_result(result)
-    else:
-        future.set_exception(result)
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readline()
-    except (OSError, ValueError):
-        return b""

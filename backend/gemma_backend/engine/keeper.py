@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
 import selectors
@@ -30,20 +29,24 @@ from typing import Any
 from gemma_backend.engine import scope
 from gemma_backend.engine.container_life import KILLED, Container
 from gemma_backend.engine.idle import Idle, Server
+from gemma_backend.engine.keeper_process import (
+    CHUNK,
+    LONGEST,
+    PR_SET_CHILD_SUBREAPER,
+    die_with,
+    first_line,
+    hold,
+    reap_orphans,
+)
 from gemma_backend.engine.logfile import Log
 from gemma_backend.engine.proc import MARK, belongs, boot_id, look
 from gemma_backend.engine.reap import Remains, end, sweep
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
-CHUNK = 1 << 16
 # Between two attempts to read a container's output, should the tool refuse to show it.
 FOLLOW_SECONDS = 2.0
 # A server that serves ends within a second of SIGTERM. One that is deep in an import may not hear it for long, and five
 # seconds after its program's death nothing of it is to be left.
 GRACE = 2.5
-# A line of JSON longer than this is no order of ours.
-LONGEST = 4 << 20
 
 
 @dataclass(slots=True)
@@ -166,7 +169,7 @@ class Keeper:
                 env=env,
                 cwd=self.order.folder,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=die_with(os.getpid()),
             )
         except OSError:
             os.close(reading)
@@ -283,7 +286,7 @@ class Keeper:
                 self._hear(self.connections[key.fd])
         if self.child is not None and self.code is None:
             self.code = self._outcome()
-        _reap_orphans(self.child)
+        reap_orphans(self.child)
 
     def _pump(self) -> None:
         while True:
@@ -377,55 +380,6 @@ class Keeper:
         self._tell({"event": "stopped", "code": self.code, "asked": stopped, "left": left})
 
 
-def hold(folder: str) -> int:
-    """Lock the file by which an engine in a container learns of this process's death; the descriptor stays open."""
-    descriptor = os.open(Path(folder, "alive"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
-
-
-def _die_with(parent: int) -> Any:
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def prepare() -> None:
-        # Should the keeper be killed, nobody is left to wait for a server that takes its time; the server's children go
-        # with it in the same way (gemma_in_engine.parent_death). The signal follows the thread that spawned; it may
-        # have died before the call, so the parent is looked at after it.
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
-
-
-def _reap_orphans(child: subprocess.Popen[bytes] | None) -> None:
-    """Collect exit statuses of adopted descendants; the server's own is left to `subprocess`."""
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if found is None:
-            return
-        if child is not None and found.si_pid == child.pid:
-            child.poll()
-            if child.returncode is None:
-                return
-            continue
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(found.si_pid, os.WNOHANG)
-
-
-def _first_line(owner: socket.socket) -> bytes:
-    data = bytearray()
-    while not data.endswith(b"\n"):
-        piece = owner.recv(CHUNK)
-        if not piece or len(data) > LONGEST:
-            return b""
-        data += piece
-    return bytes(data)
-
-
 def main() -> int:
     """Run until the engine is gone; the exit code is 0 whatever became of it."""
     os.umask(0o077)
@@ -434,7 +388,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     owner = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    line = _first_line(owner)
+    line = first_line(owner)
     if not line:
         return 1
     order = Order(**json.loads(line))
