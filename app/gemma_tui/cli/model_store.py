@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gemma_backend.checkpoint.pull import Fetched
 
 
 def add_pull_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,20 +30,20 @@ def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_pull(args: argparse.Namespace) -> int:
     """Fetch, showing progress on standard error, and print the folder."""
-    from gemma_backend.checkpoint.pull import Fetched, pull
+    from gemma_backend.checkpoint.pull import pull
     from gemma_backend.text.clean import clean
 
     shown, last = sys.stderr.isatty(), ""
 
     def tell(state: Fetched) -> None:
         nonlocal last
-        file = clean(state.file, keep_newlines=False)
         if shown:
-            line = f"{state.fraction:4.0%}  {state.done / 1e9:.2f} of {state.total / 1e9:.2f} GB  {file}"
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            line = clean(f"{_progress(state)}  {state.file}", keep_newlines=False)[: columns - 1]
             print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
         elif state.file and state.file != last:
             last = state.file
-            print(f"{file} ({state.file_total / 1e6:.1f} MB)", file=sys.stderr)
+            print(f"{clean(last, keep_newlines=False)} ({state.file_total / 1e6:.1f} MB)", file=sys.stderr)
 
     repository, _, revision = args.repository.partition("@")
     try:
@@ -48,6 +53,12 @@ def run_pull(args: argparse.Namespace) -> int:
             print(file=sys.stderr)
     print(folder)
     return 0
+
+
+def _progress(state: Fetched) -> str:
+    """How far all files are, and the current one."""
+    file = state.file_done / state.file_total if state.file_total else 1.0
+    return f"{state.fraction:4.0%}  {state.done / 1e9:.2f} of {state.total / 1e9:.2f} GB  {file:4.0%} of"
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gemma_backend.checkpoint.gemma import whole_number
 from gemma_backend.checkpoint.header import Checkpoint
 from gemma_backend.checkpoint.memory import CUDA_CONTEXT, GIB, MIB, Need, Serving, need, serving
 
@@ -113,11 +114,14 @@ def fit(
     # What is kept free is given up last: an estimate that is a little too high must not refuse what would run.
     ways = [(how, reserve), *([(bare, reserve)] if media == AUTO else []), (how, reserve // 4)]
     ways += [(bare, reserve // 4)] if media == AUTO else []
-    plans = (_plan(checkpoint, flags, card, one, left, cache_bytes, host_free) for one, left in ways)
-    first = next(plans)
-    plan = first if first.fits else next((plan for plan in plans if plan.fits), first)
+    for one, left in ways:
+        plan = _plan(checkpoint, flags, card, one, left, cache_bytes, host_free)
+        # Where nothing fits, the last and leanest way says how much is needed at least.
+        if plan.fits:
+            break
     if how.towers and not plan.how.towers:
-        plan = dataclasses.replace(plan, notes=(LEFT_OUT, *plan.notes))
+        note = LEFT_OUT if plan.fits else "That is without pictures and sound already."
+        plan = dataclasses.replace(plan, notes=(note, *plan.notes))
     if not plan.how.towers:
         plan = dataclasses.replace(plan, flags={**plan.flags, "language-model-only": True})
     return plan
@@ -134,8 +138,8 @@ def _plan(
 ) -> Plan:
     takes = need(checkpoint, how)
     text = checkpoint.text
-    limit = text.get("max_position_embeddings")
-    limit = limit if isinstance(limit, int) and limit > 0 else LONGEST
+    known = whole_number(text, "max_position_embeddings")
+    limit = known or LONGEST
     if (layout := takes.layout) is None:
         return Plan(
             False, "The config does not say how large the KV cache is, so nothing can be planned.", card, how, takes
@@ -167,7 +171,10 @@ def _plan(
         notes=_notes(card),
         flags=written,
     )
-    problem = shortage or _problem(made, flags, reserve, limit)
+    problem = shortage
+    if known and context > known and "rope_scaling" not in text:
+        problem = f"The checkpoint was made for {known:,} tokens of context: vLLM refuses a max-model-len beyond that."
+    problem = problem or _problem(made, flags, reserve, limit)
     return dataclasses.replace(made, fits=not problem, verdict=problem or _praise(made, limit))
 
 
@@ -236,7 +243,11 @@ def _problem(plan: Plan, flags: Mapping[str, Flag], reserve: int, limit: int) ->
             f"A context of {wanted:,} tokens does not fit: {_gib(least)} are needed and {_gib(free)} are free. "
             f"The longest that fits is {longest:,}: set max-model-len to that{cure}."
         )
-    return f"It does not fit: {_gib(least)} are needed and {_gib(free)} are free: close other programs{cure}."
+    if least > plan.card.total:
+        way = "a larger card is needed" if plan.how.device == "cuda" else "more memory is needed"
+    else:
+        way = "close other programs"
+    return f"It does not fit: {_gib(least)} are needed and {_gib(free)} are free: {way}{cure}."
 
 
 def _host_shortage(takes: Need, host_free: int | None) -> str:

@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemma_backend.config.toml_text import parse
 from gemma_backend.types.errors import EngineError, GemmaError, UsageError
 
 KEY = "format_version"
@@ -49,8 +49,8 @@ def numbered_json(text: str) -> str:
     return json.dumps({KEY: 1} | json.loads(text)) + "\n"
 
 
-SETTINGS = Format(tomllib.loads, (numbered_toml,), UsageError, "move the file away")
-PROFILE = Format(tomllib.loads, (numbered_toml,), UsageError, "move the file away")
+SETTINGS = Format(parse, (numbered_toml,), UsageError, "move the file away")
+PROFILE = Format(parse, (numbered_toml,), UsageError, "move the file away")
 RECORD = Format(
     json.loads,
     (numbered_json,),

@@ -16,6 +16,7 @@ from gemma_assets import path as asset
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir, ensure
 from gemma_backend.config.settings import explain
+from gemma_backend.config.toml_text import parse, read_text
 from gemma_backend.types import BadInput, EngineError, Options, Sampling, UsageError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -189,7 +190,7 @@ def shown_value(value: object) -> str:
 
 def _read(path: Path, shipped: bool) -> Preset:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse(read_text(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None
     except OSError as error:

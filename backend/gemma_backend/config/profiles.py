@@ -13,6 +13,7 @@ from gemma_backend.config.formats import PROFILE, bring_up, current, refuse_newe
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
 from gemma_backend.config.settings import config_file, explain, load, model_keys
+from gemma_backend.config.toml_text import read_text
 from gemma_backend.types.errors import UsageError
 
 POCKET_NAME = "gemma-tui/pocket"
@@ -131,7 +132,7 @@ def load_profile(name: str) -> Profile:
 
 def _from_file(path: Path) -> Profile:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         _, table = current(PROFILE, path, text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}. Mend the file or move it away.") from None

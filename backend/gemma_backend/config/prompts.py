@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gemma_assets
 from gemma_backend.config.paths import config_dir
+from gemma_backend.config.toml_text import parse, read_text
 from gemma_backend.types.errors import BadInput
 
 LARGEST = 1 << 20
@@ -66,11 +67,11 @@ def read_prompt(path: Path) -> Prompt:
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"{path} is too long for a prompt.")
-        content = path.read_text(encoding="utf-8")
+        content = read_text(path)
         if path.suffix != ".toml":
             whole = content.rstrip("\n")
             return Prompt(path.stem, whole.partition("\n")[0][:60], whole)
-        table = tomllib.loads(content)
+        table = parse(content)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be used as a prompt: {error}.") from None
     text, defaults = table.get("text"), table.get("variables", {})

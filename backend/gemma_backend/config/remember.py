@@ -11,6 +11,7 @@ from typing import Any
 from gemma_backend.config.formats import KEY, SETTINGS
 from gemma_backend.config.paths import ensure
 from gemma_backend.config.settings import config_file
+from gemma_backend.config.toml_text import parse
 from gemma_backend.types.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def remember(section: str, key: str, value: str) -> None:
 def edited(text: str, section: str, key: str, value: str) -> str | None:
     """`text` with the key set; None unless it then differs from before in just that."""
     try:
-        before = tomllib.loads(text)
+        before = parse(text)
     except tomllib.TOMLDecodeError:
         return None
     line = f'{key} = "{value}"'
@@ -58,6 +59,6 @@ def edited(text: str, section: str, key: str, value: str) -> str | None:
         return None
     table[key] = value
     try:
-        return changed if tomllib.loads(changed) == wanted else None
+        return changed if parse(changed) == wanted else None
     except tomllib.TOMLDecodeError:
         return None

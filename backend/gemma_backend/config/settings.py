@@ -15,6 +15,7 @@ from gemma_backend.config.formats import SETTINGS, bring_up, current
 from gemma_backend.config.lines import line_of
 from gemma_backend.config.nearest import nearest
 from gemma_backend.config.paths import config_dir
+from gemma_backend.config.toml_text import read_text
 from gemma_backend.types.errors import UsageError
 
 PREFIX = "GEMMA_TUI_"
@@ -197,7 +198,7 @@ def sentence(
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:

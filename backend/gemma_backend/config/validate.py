@@ -12,6 +12,7 @@ from gemma_backend.config.formats import PROFILE, SETTINGS, refuse_newer
 from gemma_backend.config.paths import config_dir
 from gemma_backend.config.profiles import Profile, list_profiles
 from gemma_backend.config.settings import Settings, config_file, model_keys, sentence
+from gemma_backend.config.toml_text import parse, read_text
 from gemma_backend.types.errors import UsageError
 
 
@@ -25,15 +26,20 @@ def problems(file: Path | None = None) -> tuple[list[Path], list[str]]:
         if not file.is_file():
             raise UsageError(f"There is no file {file}.")
         return [file], _file(file, profile=None)
-    files = [path for path in (config_file(), *sorted((config_dir() / "profiles").glob("*.toml"))) if path.is_file()]
+    files = [path for path in (config_file(), *sorted((config_dir() / "profiles").glob("*.toml"))) if _there(path)]
     found = [problem for path in files for problem in _file(path, profile=path != config_file())]
     return files, found or _reference(files)
 
 
+def _there(path: Path) -> bool:
+    """Whether something has that name, also a link that leads nowhere."""
+    return path.exists() or path.is_symlink()
+
+
 def _file(path: Path, profile: bool | None) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        text = read_text(path)
+        table = parse(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return [f"{path} is no valid TOML: {error}."]
     except OSError as error:
@@ -68,7 +74,7 @@ def _reference(files: list[Path]) -> list[str]:
     """A profile to start that does not exist."""
     if config_file() not in files:
         return []
-    wanted = tomllib.loads(config_file().read_text(encoding="utf-8")).get("profile", "auto")
+    wanted = parse(read_text(config_file())).get("profile", "auto")
     names = [profile.name for profile in list_profiles()]
     if wanted == "auto" or wanted in names:
         return []

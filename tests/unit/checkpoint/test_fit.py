@@ -126,6 +126,21 @@ def test_what_fits_nowhere_says_how_much_it_needs(nvfp4: Checkpoint) -> None:
     assert "as the profile small-gpu does" in fit(nvfp4, load_profile("workstation").flags, gib(8)).verdict
 
 
+def test_of_what_fits_nowhere_the_least_is_told_and_whether_room_can_be_made(nvfp4: Checkpoint) -> None:
+    plan = small(nvfp4, gib(3))
+    assert not plan.fits
+    # With the towers it would be 0.9 GiB more.
+    assert plan.verdict == "It does not fit: 3.2 GiB are needed and 3.0 GiB are free: a larger card is needed."
+    assert plan.notes == ("That is without pictures and sound already.",)
+    assert "close other programs" in small(nvfp4, Card(8 * GIB, 3 * GIB)).verdict
+
+
+def test_a_context_beyond_the_models_own_is_refused_as_vllm_does(nvfp4: Checkpoint) -> None:
+    plan = fit(nvfp4, {**load_profile("workstation").flags, "max-model-len": 131_073}, H200)
+    assert not plan.fits
+    assert "was made for 131,072 tokens" in plan.verdict
+
+
 def test_twelve_gib_are_enough_for_the_workstation_and_a_share_of_thirty_per_cent_is_not(nvfp4: Checkpoint) -> None:
     plan = fit(nvfp4, load_profile("workstation").flags, gib(12))
     assert plan.fits

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,43 @@ def test_an_editor_gets_a_file_that_explains_itself(
         monkeypatch.delenv("EDITOR", raising=False)
         assert main(["config", "edit"]) == 2
         assert words in capsys.readouterr().err
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Path.mkdir, "Is a directory"),
+        (os.mkfifo, "a pipe or a device"),
+        (_loop, "Too many levels of symbolic links"),
+        (lambda path: path.write_text("a = " + "[" * 20_000), "nested too deeply"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "no valid TOML"),
+        (lambda path: path.write_text('title = "\x00"'), "no valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("place", ["config.toml", "profiles/mine.toml"])
+def test_what_is_no_file_of_ours_is_one_sentence(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], object],
+    words: str,
+    place: str,
+) -> None:
+    path = config.parent / place
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    for command in (["config", "validate"], ["config", "show"] if place == "config.toml" else ["model", "fit"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert str(path) in said
+        assert said.count("\n") == 1
+
+
+def test_a_link_that_leads_nowhere_is_named_by_validate(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.symlink_to("gone.toml")
+    assert main(["config", "validate"]) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
