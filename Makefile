@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 HAS_GPU := $(shell ls /dev/nvidia0 /dev/nvhost-gpu 2>/dev/null | head -n 1)
 
 .PHONY: help run setup runtimes check lint unit test test-desktop test-dist gpu
-.PHONY: format lock bench torture pictures dist pages site clean
+.PHONY: format lock bench torture soak pictures dist pages site clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -89,6 +89,11 @@ bench: runtimes  ## Print the figures of docs/measurements.md for this machine
 torture: runtimes  ## Kill every process at random moments, and print what was left; ARGS="--minutes 20" for a part
 	PYTHONPATH=tests $(BIN)/python -m faults.history_torture
 	PYTHONPATH=tests $(BIN)/python -m faults.torture $(ARGS)
+
+SOAK_SECONDS ?= 3600
+
+soak: $(DEV_STAMP)  ## Stream through a server's faults for an hour (SOAK_SECONDS=60), and print what the program holds
+	PYTHONPATH=tests $(BIN)/python -m faults.soak --seconds $(SOAK_SECONDS)
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program
 	PYTHONPATH=packaging $(BIN)/python -m pictures.make

@@ -55,8 +55,9 @@ def program(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def words(text: str) -> str:
-    """The screen's words, wherever lines were broken and whatever stands before them."""
-    return " ".join(text.replace("▌", " ").split())
+    """The words left of the dashboard, wherever lines were broken and whatever stands before them."""
+    lines = (line.partition("▏")[0].replace("▌", " ") for line in text.splitlines())
+    return " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # As in `typing`, whose import would take a tenth of the time to the first frame.
 TYPE_CHECKING = False
@@ -117,4 +117,6 @@ def _quiet_terminal() -> Iterator[None]:
         yield
     finally:
         # Textual restores what it found, which is what was set above.
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        # A terminal that was closed has no settings any more.
+        with suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
