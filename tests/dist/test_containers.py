@@ -1,4 +1,4 @@
-"""The container files: their syntax, and every command in them run outside a container, in folders of the test's own."""
+"""The container files: their syntax, and every command in them run outside a container, in folders of a test's own."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def test_every_command_has_a_manual_page(built: Built) -> None:
     assert names == {"gemma-tui.1", *(f"gemma-tui-{name}.1" for name in COMMANDS)}
     for name in names:
         page = built.folder / "man" / name
-        done = run("man", "--warnings", "-l", "-P", "cat", page, env={"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LC_ALL": "C.UTF-8"})
+        plain = {"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+        done = run("man", "--warnings", "-l", "-P", "cat", page, env=plain)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert {"NAME", "SYNOPSIS", "EXIT STATUS"} <= set(done.stdout.splitlines()), done.stdout
 
@@ -47,14 +48,22 @@ def test_manual_pages_say_what_help_says(built: Built) -> None:
     assert "gemma-tui\nserve [-h]" in text
 
 
+# What each shell is asked; the script is its first argument.
+BASH = """\
+source "$1"
+COMP_WORDS=(gemma-tui eng); COMP_CWORD=1; COMP_LINE="gemma-tui eng"
+f=$(complete -p gemma-tui | sed -E "s/.*-F ([^ ]+).*/\\1/")
+$f gemma-tui eng gemma-tui
+echo "${COMPREPLY[@]}"
+"""
+FISH = "source $argv[1]; complete -C 'gemma-tui eng'"
+
+
 @pytest.mark.parametrize(
     ("shell", "script", "ask"),
-    [
-        ("bash", "completions/gemma-tui", 'source "$1"; COMP_WORDS=(gemma-tui eng); COMP_CWORD=1; COMP_LINE="gemma-tui eng"; '
-         'f=$(complete -p gemma-tui | sed -E "s/.*-F ([^ ]+).*/\\1/"); $f gemma-tui eng gemma-tui; echo "${COMPREPLY[@]}"'),
-        ("fish", "completions/gemma-tui.fish", "source $argv[1]; complete -C 'gemma-tui eng'"),
-    ],
-)  # fmt: skip
+    [("bash", "completions/gemma-tui", BASH), ("fish", "completions/gemma-tui.fish", FISH)],
+    ids=["bash", "fish"],
+)
 def test_completions_complete(shell: str, script: str, ask: str, built: Built, tmp_path: Path) -> None:
     path = built.folder / script
     words = [shell, "-c", ask, "x", path] if shell == "bash" else [shell, "--no-config", "-c", ask, path]

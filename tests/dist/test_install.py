@@ -21,7 +21,8 @@ PINNED = ROOT / "packaging" / "requirements" / "run.txt"
 OTHER_PYTHONS = [
     name
     for name in ("python3.12", "python3.13")
-    if shutil.which(name) and subprocess.run([name, "-c", "import venv"], capture_output=True, check=False).returncode == 0
+    if shutil.which(name)
+    and subprocess.run([name, "-c", "import venv"], capture_output=True, check=False).returncode == 0
 ]
 
 # What must be found beside the program, wherever it was installed.
@@ -74,6 +75,7 @@ def test_pip(kind: str, built: Built, server: str, tmp_path: Path, home: dict[st
     works(venv / "bin" / "gemma-tui", python, server, tmp_path, home)
 
 
+# Where this machine has none, no test is made: what is checked of them everywhere is at the end of this file.
 @pytest.mark.parametrize("python", OTHER_PYTHONS)
 def test_other_pythons(python: str, built: Built, server: str, tmp_path: Path, home: dict[str, str]) -> None:
     venv = tmp_path / "venv"
@@ -86,7 +88,13 @@ def test_other_pythons(python: str, built: Built, server: str, tmp_path: Path, h
 def test_pipx(built: Built, server: str, tmp_path: Path, home: dict[str, str]) -> None:
     env = home | {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     run([BIN / "pipx", "install", "-q", "--python", sys.executable, built.wheel], tmp_path, env)
-    works(tmp_path / "bin" / "gemma-tui", tmp_path / "pipx" / "venvs" / "gemma-tui" / "bin" / "python", server, tmp_path, env)
+    works(
+        tmp_path / "bin" / "gemma-tui",
+        tmp_path / "pipx" / "venvs" / "gemma-tui" / "bin" / "python",
+        server,
+        tmp_path,
+        env,
+    )
 
 
 def test_uv_tool(built: Built, server: str, tmp_path: Path, home: dict[str, str]) -> None:
@@ -106,25 +114,46 @@ def test_the_wheel_holds_what_is_tracked_and_nothing_else(built: Built) -> None:
     assert built.wheel.stat().st_size <= 25_000_000
 
 
-# What a marker sees on a Mac and on Windows.
+# What a marker sees there, and the platforms whose wheels run there too: pip takes each word for word.
 ELSEWHERE = {
-    "macosx_11_0_arm64": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
-    "win_amd64": {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
+    "macos": (
+        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+        ["macosx_11_0_arm64", "macosx_12_0_arm64"]
+        + [f"macosx_{version}_universal2" for version in ("10_9", "10_13", "11_0")],
+    ),
+    "windows": (
+        {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
+        ["win_amd64"],
+    ),
+    # A DGX Spark.
+    "linux-aarch64": (
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
+        [f"manylinux_2_{minor}_aarch64" for minor in (17, 24, 26, 27, 28)] + ["manylinux2014_aarch64"],
+    ),
+    "linux-x86_64": (
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+        [f"manylinux_2_{minor}_x86_64" for minor in (5, 12, 17, 24, 26, 27, 28)] + ["manylinux2014_x86_64"],
+    ),
 }
 
 
-@pytest.mark.parametrize("platform", ELSEWHERE)
-@pytest.mark.parametrize("version", ["3.11", "3.13"])
-def test_every_dependency_has_a_wheel_for_attaching_from(platform: str, version: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", ELSEWHERE)
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_dependency_has_a_wheel(system: str, version: str, tmp_path: Path) -> None:
+    markers, platforms = ELSEWHERE[system]
     report = tmp_path / "report.json"
     words = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--no-deps", "--ignore-installed"]
-    words += ["--only-binary=:all:", "--ignore-requires-python", "--target", str(tmp_path / "none"), "--report", str(report)]
-    words += ["--python-version", version, "--implementation", "cp", "--platform", platform]
-    if platform.startswith("macosx"):
-        # pip takes a platform word for word, so the older ones that run there too are named.
-        words += ["--platform", "macosx_11_0_universal2", "--platform", "macosx_10_13_universal2"]
-        words += ["--platform", "macosx_12_0_arm64", "--platform", "macosx_10_9_universal2"]
-    environment = ELSEWHERE[platform] | {"python_version": version, "python_full_version": f"{version}.0"}
+    words += [
+        "--only-binary=:all:",
+        "--ignore-requires-python",
+        "--target",
+        str(tmp_path / "none"),
+        "--report",
+        str(report),
+    ]
+    words += ["--python-version", version, "--implementation", "cp"]
+    words += [word for platform in platforms for word in ("--platform", platform)]
+    environment = markers | {"python_version": version, "python_full_version": f"{version}.0"}
     wanted = [
         requirement
         for requirement in map(Requirement, _pinned())
@@ -135,6 +164,12 @@ def test_every_dependency_has_a_wheel_for_attaching_from(platform: str, version:
     found = {canonicalize_name(entry["metadata"]["name"]) for entry in json.loads(report.read_text())["install"]}
     assert found == {canonicalize_name(requirement.name) for requirement in wanted}
     assert {"textual", "openai", "numpy", "pillow", "soundfile", "soxr", "pydantic-core"} <= found
+
+
+def test_nothing_is_used_that_a_later_python_has_not_any_more(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "mypy", "--python-version", "3.13", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def _pinned() -> list[str]:

@@ -16,11 +16,14 @@ from gemma_backend.types import GemmaError
 # Names in each folder that are ours. A folder that a variable names may hold other things too, so nothing else in it is
 # ever touched.
 RUNTIMES = ("runtimes", "program")
-CACHES = ("engine", "flags", "images", "checkpoints", "media", "downloads", "calibration")
-RECORDS = ("engines", "plugin", "endpoints.json", "serve.key", "starts", "log", "input", "tune", "bandwidth.json")
-LOGS = ("engine", "bugs.log", "install-*.log", "quantize.log")
-CONVERSATIONS = ("history", "typed.jsonl")
-CONFIGURATION = ("config.toml", "config.toml.*", "profiles", "presets", "prompts", "themes")
+CACHES = ("engine", "flags", "images", "calibration")
+RECORDS = (
+    "engines", "plugin", "endpoints.json", "endpoints-????????", "serve.key", "starts", "log", "tune", "bandwidth.json",
+    "fetching.json", ".fetching.*",
+)  # fmt: skip
+LOGS = ("engine", "bugs.log", "bugs.log.1", "install-*.log", "quantize.log", "pull.log")
+CONVERSATIONS = ("history", "typed.jsonl", "typed.[0-9]*")
+CONFIGURATION = ("config.toml", "config.toml.*", ".config.toml.*", "profiles", "presets", "prompts")
 
 
 @dataclass(frozen=True, slots=True)
