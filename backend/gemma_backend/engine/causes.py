@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gemma_backend.engine.cause import Cause
 from gemma_backend.engine.cause import cause as _cause
+from gemma_backend.engine.tracebacks import COMPILERS
 
 _OFFLINE = "Download the checkpoint first, or name a folder that holds it."
 _FULL_AGAIN = "Fetch or copy the checkpoint again and compare the files' sizes with the source."
@@ -209,7 +210,7 @@ CAUSES: tuple[Cause, ...] = (
             r"operator (?P<found>torchvision::\w+) does not exist",
             r"OSError: .*(?P<found>libtorch\w*\.so|libc10\w*\.so|_torchaudio\w*\.so|libtorchcodec\w*\.so)",
             r"ImportError: .*vllm/(?P<found>_\w*C\w*)\.(?:abi3\.)?so: undefined symbol",
-            r"ImportError: .*(?P<found>[\w.-]+\.so[\w.-]*): (?:undefined symbol|cannot open shared object file)",
+            r"ImportError: (?:.*[\s/'])?(?P<found>[\w.-]+\.so[\w.-]*): (?:undefined symbol|cannot open shared)",
             r"ImportError: (?P<found>lib(?:cudart|cublas|cudnn|nccl|torch)[\w.-]*): cannot open shared object file",
             r"OSError: (?P<found>lib[\w.-]+\.so[\w.-]*): cannot open shared object file",
             r"Detected that PyTorch and Torch(?:Audio|Vision) were compiled with different CUDA(?P<found>) versions",
@@ -437,6 +438,7 @@ CAUSES: tuple[Cause, ...] = (
     _cause(
         "repository-unreachable",
         [
+            r"CAS service error",
             r"LocalEntryNotFoundError|IncompleteSnapshotError|OfflineModeIsEnabled|outgoing traffic has been disabled",
             r"We couldn't connect to '(?P<what>[^']+)'|Cannot find the requested files in the (?P<what2>local cache)",
             r"Cannot find an appropriate cached snapshot folder|HF_HUB_OFFLINE",
@@ -536,6 +538,13 @@ CAUSES: tuple[Cause, ...] = (
         ],
         "A compiler that vLLM needs for its kernels is missing ({what}).",
         "Install gcc, g++ and Python's headers (on Debian: build-essential and python3-dev), or use enforce-eager.",
+    ),
+    _cause(
+        "compilation-failed",
+        [rf"CalledProcessError: Command '\[?'?(?P<what>{COMPILERS})\b"],
+        "A kernel that is built when the engine starts could not be compiled by {what}.",
+        "Install gcc, g++ and Python's headers (on Debian: build-essential and python3-dev), or use enforce-eager.",
+        unless=("compiler-missing",),
     ),
     _cause(
         "context-too-long",

@@ -41,6 +41,8 @@ CLOSING = re.compile(r"\[shutdown\] (?!MPClient: engine core exited)")
 BANNER = re.compile(r"non-default args: |vLLM API server version ")
 # One look for nearly all lines of a log, which are none of these.
 NOTABLE = re.compile("|".join(f"(?:{one.pattern})" for one in (FATAL, STOPPING, CLOSING, BANNER)))
+# What wrappers tell of the fault itself: the signal that ended a process, or the words of its exception.
+TELLING = re.compile(r"-(?:4|6|7|8|9|11)\b|Worker failed with error '(?!')")
 TAIL = 60
 EXCERPT = 14
 DEFAULT_PORT = "8000"
@@ -318,7 +320,7 @@ def _of_chain(group: list[Raised]) -> tuple[Cause, re.Match[str]] | None:
     ordered = ([best] if best is not None else []) + [one for one in group if one is not best]
     for general in (False, True):
         for one in ordered:
-            if one.wrapper and not re.search(r"-(?:4|6|7|8|9|11)\b", one.text):
+            if one.wrapper and not TELLING.search(one.text):
                 continue
             for cause in CAUSES:
                 if cause.general == general and (match := cause.search(one.text, one.where)):

@@ -19,12 +19,14 @@ LIMIT = 200
 # Some messages list every weight of a model.
 WIDEST = 400
 SUBPROCESS = "RuntimeError: Error raised in subprocess"
+COMPILERS = r"(?:/[\w./-]*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+|clang(?:\+\+)?|nvcc|ninja)"
 # These only say that something else failed; what failed stands before them or in another process.
 WRAPPERS = re.compile(
     r"(?:RuntimeError: (?:Engine core initialization failed|Frontend process failed|Engine process failed to start"
     r"|Error raised in subprocess|Engine core process \S+ died|Worker failed with error"
     r"|Process \S+ \(PID: \d+\) died|.{0,40}See root cause above)"
-    r"|(?:subprocess\.)?CalledProcessError: |(?:\w+\.)*EngineDeadError|(?:\w+\.)*EngineGenerateError"
+    rf"|(?:subprocess\.)?CalledProcessError: (?!Command '\[?'?{COMPILERS}\b)"
+    r"|(?:\w+\.)*EngineDeadError|(?:\w+\.)*EngineGenerateError"
     r"|(?:\w+\.)*TokenizerRegistryError$|(?:torch\.\w+(?:\.\w+)*\.)?(?:ProcessRaisedException|ProcessExitedException)"
     r"|Exception: (?:WorkerProc|Worker) (?:initialization )?failed|(?:\w+\.)*ActorDiedError"
     r"|(?:asyncio\.(?:exceptions\.)?|concurrent\.futures\.\S*)?CancelledError|SystemExit: ?\d*$)"

@@ -367,6 +367,31 @@ CASES = {
         "process-vanished",
         [],
     ),
+    "kernel that cannot be compiled": (
+        in_core(
+            "subprocess.CalledProcessError: Command '['/usr/bin/x86_64-linux-gnu-gcc', '/tmp/x/main.c']' returned 1."
+        ),
+        "compilation-failed",
+        ["x86_64-linux-gnu-gcc"],
+    ),
+    "headers that are missing": (
+        in_core("subprocess.CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x/main.c']' returned 1.").replace(
+            "(EngineCore pid=22) Process",
+            "/tmp/x/main.c:5:10: fatal error: Python.h: No such file or directory\n(EngineCore pid=22) Process",
+        ),
+        "compiler-missing",
+        ["Python.h"],
+    ),
+    "only the wrapper of a worker's fault": (
+        in_core("RuntimeError: Worker failed with error 'CUDA out of memory. Tried to allocate 2.00 GiB', please"),
+        "gpu-out-of-memory",
+        [],
+    ),
+    "library of another CUDA": (
+        in_core("ImportError: libcudart.so.13: cannot open shared object file: No such file or directory"),
+        "torch-version",
+        ["(libcudart.so.13)"],
+    ),
     "template": (
         in_server("FileNotFoundError: the supplied chat template path doesn't exist"),
         "no-such-file",
