@@ -4,7 +4,8 @@ It does what makes engines hard to end: a child in a session of its own that ign
 its environment as setproctitle does, shared memory and files in TMPDIR. What it does wrong is set in STAND_IN, words
 separated by spaces: `fail` (a captured failure), `zero` (exit code 0 once ready), `slow`, `deaf` (ignores SIGTERM),
 `dead-core` (says while serving that its engine core died, and goes on without one), `hang` (says that it failed to
-start, and does not end). `POST /v1/completions` counts as a request, `/sleep` and `/wake_up` are vLLM's.
+start, and does not end); `core` and `spawned` give it an engine core, by its title or as it is spawned, whose end it
+does not notice. `POST /v1/completions` counts as a request, `/sleep` and `/wake_up` are vLLM's.
 """
 
 from __future__ import annotations
@@ -87,6 +88,10 @@ def main() -> int:
     (Path(os.environ["TMPDIR"]) / "zmq-like").write_text("x")
     subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
     subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True, env={})
+    if "core" in modes:
+        subprocess.Popen(["VLLM::EngineCore", "-c", SLEEPER], executable=sys.executable)
+    if "spawned" in modes:
+        subprocess.Popen([sys.executable, "-c", f"from multiprocessing.spawn import spawn_main\n{SLEEPER}"])
     if "hang" in modes:
         print((LOGS / "fail-missing-weights.log").read_text(), flush=True)
         time.sleep(600)

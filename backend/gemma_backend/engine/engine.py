@@ -53,6 +53,7 @@ LAST_WORDS_SECONDS = 1.0
 LAST_WORDS_OF_A_START_SECONDS = 10.0
 LEASE_SECONDS = 5.0
 WAKING = "waking up"
+KILLED = 137
 
 
 class Engine:
@@ -393,14 +394,15 @@ class Engine:
                 (),
                 str(self.log),
             )
-        elif self._last.get("asked") and not self._lost:
+        elif self._last.get("asked") and not self._lost and not self._last.get("lost"):
             self.state = "stopped"
             self._broadcast.publish(EngineStopped(self._last.get("code")))
             return
         else:
             code = self._last.get("code")
-            # A process that was found lost before it ended has no code of its own: we had it ended.
-            known = None if self._lost else 1 if code is None else code
+            # A process that was found lost before it ended has no code of its own: we had it ended. An engine core that
+            # went without a word was most likely killed.
+            known = None if self._lost else KILLED if self._last.get("lost") else 1 if code is None else code
             found = self._log_reader.finish(exit_code=known).failure(str(self.log))
             failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
         self.failure, self.state = failure, "failed"

@@ -28,6 +28,7 @@ from typing import Any
 
 from gemma_backend.engine import scope
 from gemma_backend.engine.container_life import KILLED, Container
+from gemma_backend.engine.core_watch import CoreWatch
 from gemma_backend.engine.idle import Idle, Server
 from gemma_backend.engine.keeper_process import (
     CHUNK,
@@ -47,6 +48,7 @@ FOLLOW_SECONDS = 2.0
 # A server that serves ends within a second of SIGTERM. One that is deep in an import may not hear it for long, and five
 # seconds after its program's death nothing of it is to be left.
 GRACE = 2.5
+LOST_GRACE = 1.0
 
 
 @dataclass(slots=True)
@@ -94,6 +96,8 @@ class Keeper:
         self.child: subprocess.Popen[bytes] | None = None
         self.code: int | None = None
         self.asked = False
+        self.core = CoreWatch()
+        self.lost = False
         self.keep = order.keep
         self.container = Container(*order.container) if order.container else None
         self._engine: tuple[int, int] | None = None
@@ -117,6 +121,7 @@ class Keeper:
                 self._turn(0.5)
                 self._note_shared_memory()
                 self._note_use()
+                self._note_core()
         finally:
             self._finish()
 
@@ -268,12 +273,16 @@ class Keeper:
                 self._tell({"event": "awake"}, connection)
             self._waking.clear()
 
+    def _note_core(self) -> None:
+        if self.container is None and self.child is not None and self.core.lost(self.child.pid, time.monotonic()):
+            self.lost = True
+
     @property
     def _leased(self) -> bool:
         return any(one.lease for one in self.connections.values())
 
     def _unwanted(self) -> bool:
-        return self.asked or (not self.keep and not self._leased)
+        return self.asked or self.lost or (not self.keep and not self._leased)
 
     def _turn(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):
@@ -369,15 +378,17 @@ class Keeper:
         self.ending = True
         if stopped:
             self._tell({"event": "stopping"})
-        gone = self.container is None or self.container.end(self.order.grace, lambda: self._turn(0))
+        # A server without its core has nothing left to do in order.
+        grace = LOST_GRACE if self.lost else self.order.grace
+        gone = self.container is None or self.container.end(grace, lambda: self._turn(0))
         root = self.child.pid if self.child else None
-        end(self.remains, root, self.order.grace, lambda: self._turn(0))
+        end(self.remains, root, grace, lambda: self._turn(0))
         if self._pipe >= 0:
             self._pump()
         left = sweep(self.remains) + ([] if gone else [f"container {self.order.container}"])
         with contextlib.suppress(OSError):
             Path(self.order.record_path).unlink()
-        self._tell({"event": "stopped", "code": self.code, "asked": stopped, "left": left})
+        self._tell({"event": "stopped", "code": self.code, "asked": stopped, "lost": self.lost, "left": left})
 
 
 def main() -> int:

@@ -24,11 +24,12 @@ import pytest
 from gemma_backend.config.profiles import Profile
 from gemma_backend.engine import launch
 from gemma_backend.engine import record as records
+from gemma_backend.engine.core_watch import SPAWNED, TITLE
 from gemma_backend.engine.engine import Engine
 from gemma_backend.engine.place import new_folder, runtime_root
-from gemma_backend.engine.proc import boot_id, look, send
+from gemma_backend.engine.proc import boot_id, descendants, everyone, look, send
 from gemma_backend.engine.spawn import Tcp, free_port
-from gemma_backend.types import EngineError
+from gemma_backend.types import EngineError, EngineFailed
 
 
 async def refused(profile: Profile, runtime: Any, checkpoint: Path) -> str:
@@ -181,3 +182,30 @@ async def test_a_disk_that_fills_up_while_it_runs_stops_nothing(
     await joined.stop()
     assert await asyncio.to_thread(records.stop, record) == []
     assert records.records() == [] and not record.folder.exists()
+
+
+@pytest.mark.parametrize("when", ["core slow", "core", "spawned slow"])
+async def test_a_server_that_goes_on_without_its_engine_core_is_ended_and_says_why(
+    homes: Path, profile: Profile, runtime: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setenv("STAND_IN", when)
+    engine = Engine(profile, runtime, checkpoint)
+    await engine.start()
+
+    def core() -> int | None:
+        if engine.pid is None:
+            return None
+        below = descendants(engine.pid, everyone())
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in below}
+        return next((pid for pid, line in lines.items() if line.startswith(TITLE) or SPAWNED in line), None)
+
+    async with asyncio.timeout(60):
+        while (found := core()) is None:  # noqa: ASYNC110 - nothing else tells of another's children
+            await asyncio.sleep(0.05)
+    # The keeper must have seen it, as it has any that lives for a second.
+    await asyncio.sleep(2.0)
+    os.kill(found, signal.SIGKILL)
+    last = [event async for event in engine.events()][-1]
+    assert isinstance(last, EngineFailed) and "137" in last.failure.cause
+    await engine.stop()
+    assert engine.left == [] and not any(runtime_root().iterdir())
