@@ -191,7 +191,7 @@ class FetchingApp(App[int]):
             await old.close()
         if self.fetched == name:
             self.fetched = None
-            self.main.status.show(fetch="")
+            self.main.status.show(fetch=("", ""))
         self.wanted, self.session = wanted, None
         await self.use_session(opening, talk)
 
@@ -206,13 +206,17 @@ def _meanwhile(needed: SetUpNeeded, wanted: Wanted) -> Wanted | None:
     return None if lacking(load_profile(POCKET)) else wanted.with_profile(POCKET, fetch=begun.name)
 
 
-def short(state: FetchState) -> str:
-    """A few words for the status line."""
+def short(state: FetchState) -> tuple[str, str]:
+    """A few words for the status line, and fewer for a narrow one."""
     if state.stage == "running":
         left = f", {clock(state.left)}" if state.left is not None else ""
-        share = state.done / state.total if state.total else 0.0
-        return f"↓ {min(share, 0.99):.0%} of {size_words(state.total)}{left}"
-    return {"waiting": "↓ waits for the network", "done": "↓ complete", "failed": "↓ failed"}.get(state.stage, "")
+        share = f"↓ {min(state.done / state.total if state.total else 0.0, 0.99):.0%}"
+        return f"{share} of {size_words(state.total)}{left}", share
+    return {
+        "waiting": ("↓ waits for the network", "↓ waits"),
+        "done": ("↓ complete", "↓ complete"),
+        "failed": ("↓ failed", "↓ failed"),
+    }.get(state.stage, ("", ""))
 
 
 def so_far(state: FetchState) -> str:

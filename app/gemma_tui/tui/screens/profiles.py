@@ -35,7 +35,7 @@ class ProfilesScreen(SheetScreen[str | None]):
         with Vertical(id="sheet") as sheet:
             sheet.border_title = "Switch to which profile?"
             sheet.border_subtitle = "Enter chooses · Esc closes"
-            words = "The conversation goes on with it; an engine that was started here is stopped."
+            words = "It goes on with the conversation. A checkpoint is fetched meanwhile."
             yield Static(words, id="words", classes="muted", markup=False)
             yield ChoiceList(id="choices")
 
@@ -90,7 +90,8 @@ def _found() -> list[tuple[Profile, str, bool]]:
         if "runtime" in lacks:
             words.append(f"the {profile.runtime} runtime is installed first")
         if "checkpoint" in lacks:
-            size = f"{size_words(profile.download_bytes)} to fetch" if profile.download_bytes else "fetched"
-            words.append(f"{size}, while the conversation goes on")
-        found.append((profile, ", ".join(words) or "ready to start", True))
+            words.append(
+                f"{size_words(profile.download_bytes)} to fetch" if profile.download_bytes else "to be fetched"
+            )
+        found.append((profile, " · ".join(words) or "ready to start", True))
     return found

@@ -14,6 +14,7 @@ from gemma_backend.text.clean import clean
 from gemma_backend.types import EngineState
 from gemma_tui.tui.widgets.text_cells import fit, middle
 
+WIDE = 96
 _SPINNER = "◐◓◑◒"
 # Each state has a sign and a word of its own: nothing is said by colour alone.
 _SIGNS: dict[str, tuple[str, str, str]] = {
@@ -40,7 +41,8 @@ class Standing:
     rate: float | None = None
     used: int | None = None
     context: int | None = None
-    fetch: str = ""
+    fetch: tuple[str, str] = ("", "")
+    """How far a download is, and the same in fewer words for a narrow line."""
 
 
 class StatusBar(Widget):
@@ -108,7 +110,7 @@ class StatusBar(Widget):
 
     def _right(self) -> str:
         now = self.standing
-        words = [now.fetch] if now.fetch else []
+        words = list(filter(None, now.fetch[self.size.width < WIDE :][:1]))
         if now.rate is not None:
             words.append(f"{now.rate:,.1f} tok/s")
         if now.context and now.used is not None:
