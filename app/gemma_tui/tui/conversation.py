@@ -59,7 +59,7 @@ class Message:
     """A message that has not been answered yet: a question, or one that stands already and gets another reply.
 
     `beside` is the question that this one is another wording of. With `more` it is a reply that is to go on. `kept`
-    once it is on disk while it waits, or nothing is written there.
+    once it is on disk while it waits, or nothing is written there; `shown` and `attachments` stand on the screen.
     """
 
     parts: tuple[Part | MediaRef, ...]
@@ -68,6 +68,8 @@ class Message:
     beside: int | None = None
     more: int | None = None
     kept: bool = False
+    shown: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Conversation:
         beside, self.beside = self.beside, None
         waits = self._sending or self.session is None or self.session.state != "ready"
         self.unanswered = None
-        message = Message(tuple(parts), beside=beside)
+        message = Message(tuple(parts), beside=beside, shown=text, attachments=tuple(attachments))
         if beside is not None:
             self._view.cut_from(beside)
         message.turn = self._view.add_user(message.question, text, attachments)
@@ -304,11 +306,19 @@ class Conversation:
     async def _ask(self, session: Session, message: Message) -> None:
         self._begin()
         tree, reply = session.talk.tree, new_id() if message.more is None else message.more
+        behind = [other for other in self.waiting if other.turn is not None]
+        if behind:
+            self._view.cut_from(behind[0].question)
         if message.more is not None:
             self._view.cut_from(reply)
             turn = self._view.begin_reply(reply, tree[reply].text.rstrip(), tree[reply].reasoning)
         else:
             turn = self._view.begin_reply(reply)
+        # A reply stands below its question, and what waits below the reply.
+        for other in behind:
+            other.turn = self._view.add_user(other.question, other.shown, other.attachments)
+            if other.kept:
+                self._view.mark_queued(other.turn, behind=True)
         empty, ended = message.more is None, False
         try:
             async with _closing(self._reply(session, message, reply)) as events:

@@ -123,14 +123,17 @@ class ComposingScreen(Screen[None]):
     async def submit(self, message: Composer.Submitted) -> None:
         """Do what a command says, or send the message with what is attached, once every file was read."""
         if self._sending or not (message.text.strip() or self.chips.chips):
+            self.composer.not_taken()
             return
         self._sending = True
         try:
             ran = await self.commander.run(message.text)
             if ran is None:
-                await self._send(message.text)
+                ran = await self._send(message.text)
             elif ran:
-                self.composer.taken()
+                self.composer.taken(message.text)
+            if not ran:
+                self.composer.not_taken()
         finally:
             self._sending = False
 
@@ -142,22 +145,24 @@ class ComposingScreen(Screen[None]):
             self.composer.rewrite(f"/{command.name} ")
             self.composer.focus()
 
-    async def _send(self, text: str) -> None:
-        paths, text = await asyncio.to_thread(attached_words, text)
+    async def _send(self, typed: str) -> bool:
+        """Whether the message is on its way."""
+        paths, text = await asyncio.to_thread(attached_words, typed)
         self.attacher.add_files(paths)
         if not await self.attacher.settled():
-            return
+            return False
         chips = self.chips.chips
         attachments = await asyncio.to_thread(
             self.gallery.attachments, [chip.part for chip in chips if chip.part], self.transcript.size.width or 80
         )
         pasted = [chip.detail for chip in chips if chip.name == "pasted text"]
         shown = "\n".join([text, *(f"[pasted text: {detail}]" for detail in pasted)]).strip("\n")
-        self.composer.taken()
+        self.composer.taken(typed)
         self.chips.chips = ()
         if self.notice.kind == "warning":
             self.notice.close()
         self.conversation.submit(shown, message_parts(text, chips), attachments)
+        return True
 
     @on(TextArea.Changed, "#composer")
     @on(TextArea.SelectionChanged, "#composer")

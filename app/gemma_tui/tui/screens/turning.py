@@ -191,25 +191,24 @@ class TurningScreen(ReadingScreen):
         self.composer.border_title = said
         self.composer.border_subtitle = "Enter sends · Ctrl+J new line" + ("" if node is None else " · Esc leaves it")
 
-    async def _send(self, text: str) -> None:
-        """Send the message, or put what was worded anew beside what it was."""
+    async def _send(self, typed: str) -> bool:
+        """Send the message, or put what was worded anew beside what it was; whether that was done."""
         node, talk = self.editing, self.talk
         if node is None or talk is None or node not in talk.tree:
             self._edit(None)
-            await super()._send(text)
-            return
+            return await super()._send(typed)
         if self._free() is None:
-            return
+            return False
         if talk.tree[node].role == "user":
             self.conversation.beside = node
             self._edit(None)
-            await super()._send(text)
-            return
-        added = talk.rewrite(node, text)
+            return await super()._send(typed)
+        added = talk.rewrite(node, typed)
         self._edit(None)
-        self.composer.taken()
+        self.composer.taken(typed)
         await self.show_branch()
         self._choose(self.view.turn_of(added.id))
+        return True
 
     def action_chosen_regenerate(self) -> None:
         """Ask for another reply, beside those that there are."""

@@ -30,7 +30,7 @@ class Composer(PlainArea):
 
     @dataclass
     class Submitted(Message):
-        """Enter was pressed; the text is still in the composer until `taken()` is called."""
+        """Enter was pressed: the text since the last one, which stays in the composer until `taken()` is called."""
 
         text: str
 
@@ -72,6 +72,8 @@ class Composer(PlainArea):
         self._chord = False
         self.remember: Callable[[str], None] = lambda text: None
         self._draft = ""
+        # How much of the text was handed over and not taken yet: what is typed meanwhile is the next message's.
+        self._handed = 0
 
     async def _on_key(self, event: events.Key) -> None:
         chord, self._chord = self._chord, False
@@ -90,7 +92,9 @@ class Composer(PlainArea):
             self._choose(event.key, self._completions)
         elif event.key == "enter":
             self._take(event)
-            self.post_message(self.Submitted(self.text))
+            text = self.text
+            handed, self._handed = self._handed, len(text)
+            self.post_message(self.Submitted(text[handed:]))
         elif event.key in _NEWLINE_KEYS:
             self._take(event)
             self.type_in("\n")
@@ -142,15 +146,29 @@ class Composer(PlainArea):
         if at_end:
             self._place = len(self._history)
 
-    def taken(self) -> None:
-        """What was written is on its way: remember it for the up key and start with an empty composer."""
-        text = self.text
+    def taken(self, text: str | None = None) -> None:
+        """What was handed over, or all of it, is on its way: remember it for the up key, and keep only what is new."""
+        whole = self.text
+        text = whole if text is None else text
         if text.strip() and (not self._history or self._history[-1] != text):
             self._history = [*self._history, text][-HISTORY_KEPT:]
             self.remember(text)
         self._place = len(self._history)
         self._draft = ""
-        self.load_text("")
+        before, _, after = whole.partition(text) if text else (whole, "", "")
+        rest = before + after if text in whole else ""
+        handed = max(0, self._handed - len(text))
+        self.put(rest)
+        self._handed = min(handed, len(rest))
+
+    def not_taken(self) -> None:
+        """What was handed over stays, to be changed and handed over again."""
+        self._handed = 0
+
+    def put(self, text: str) -> None:
+        """Replace the whole text, with the cursor at its end; the history of edits begins anew."""
+        self._handed = 0
+        super().put(text)
 
     def _recall(self, place: int) -> None:
         if self._place == len(self._history):
@@ -160,6 +178,7 @@ class Composer(PlainArea):
 
     def rewrite(self, text: str) -> None:
         """Replace the whole text in one step that can be undone."""
+        self._handed = 0
         self.replace(text, (0, 0), self.document.end)
         self.move_cursor(self.document.end)
 
