@@ -104,6 +104,10 @@ class StartLines:
             return
         if begins and self._live:
             self.end()
+        if phase.seconds is not None:
+            # It is over already, and may have more to say than a line holds.
+            self._write(self._line(phase, phase.detail) + "\n")
+            return
         self._phase = phase
         if self._live:
             self._draw(phase, self._words(phase))

@@ -58,6 +58,15 @@ def test_on_a_terminal_a_phase_is_drawn_over_as_it_goes_on() -> None:
 
 
 @pytest.mark.parametrize("live", [False, True])
+def test_what_was_planned_is_told_whole(live: bool) -> None:
+    stream, plan = io.StringIO(), "word " * 40
+    lines = StartLines(stream, live=live, columns=80)
+    lines.take(PhaseChanged(Phase("memory planned", 0.0, 0.0, plan)))
+    lines.take(PhaseChanged(Phase("imports", 0.0)))
+    assert plan.rstrip() in stream.getvalue() and names(stream.getvalue().split("\n"))[:1] == ["memory planned"]
+
+
+@pytest.mark.parametrize("live", [False, True])
 def test_the_time_left_is_that_of_earlier_starts(live: bool) -> None:
     earlier = EarlierStarts(2, 100.0, (EarlierPhase("imports", 20.0, 80.0), EarlierPhase("weights", 50.0, 30.0)))
     stream, at = io.StringIO(), 0.0
