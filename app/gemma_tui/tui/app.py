@@ -23,9 +23,11 @@ from gemma_tui.tui.keeping import KeepingApp
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
 from gemma_tui.tui.terminal_input import AskedApp, keep_answers_from_keys
-from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
+from gemma_tui.tui.themes import DARK, OWN, high_contrast, other_way_round, variable_defaults
 
 if TYPE_CHECKING:
+    from textual.theme import Theme
+
     from gemma_backend.metrics.facts import Facts
     from gemma_backend.metrics.poll import Poller
     from gemma_backend.session.session import Session
@@ -45,6 +47,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
         Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
         Binding("ctrl+z", "suspend", "Suspend, until `fg` in the shell brings it back", show=False, priority=True),
         Binding("ctrl+t", "theme", "Switch between dark and light"),
+        Binding("alt+l", "high_contrast", "High contrast, or back", show=False),
         Binding("f1", "keys", "Show every key and command"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
         Binding("alt+s,shift+f3", "figures", "Show the engine's figures over the whole screen"),
@@ -79,8 +82,8 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
         self._state_since = now()
         self._last_state: EngineState = "starting"
         self.main = MainScreen(board=board, now=now, pictures=pictures)
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
+        for own in OWN.values():
+            self.register_theme(own)
         self.theme = theme if theme in self.available_themes else DARK.name
 
     @classmethod
@@ -350,8 +353,21 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
             self.main.refuse("This terminal does not let a program be suspended.")
 
     def action_theme(self) -> None:
-        """Dark to light and back; from any other theme to ours of the same kind."""
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+        """Dark to light and back; from any other theme to ours of the other kind."""
+        self.theme = other_way_round(self.current_theme)
+
+    def action_high_contrast(self) -> None:
+        """To high contrast and back, as dark or light as it is."""
+        self.theme = high_contrast(self.current_theme)
+
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """A theme by name; those that are not ours with text that can be read."""
+        theme = super().get_theme(theme_name)
+        if theme is None or theme.name in OWN:
+            return theme
+        from gemma_tui.tui.contrast import legible
+
+        return legible(theme)
 
     async def action_keys(self) -> None:
         """Show every key and every command, to be searched."""

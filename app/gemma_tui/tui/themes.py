@@ -1,4 +1,4 @@
-"""The two themes of our own: calm, with at least 4.5:1 of contrast for every text (WCAG 2 AA)."""
+"""The themes of our own: two calm ones with 4.5:1 of contrast for every text (WCAG 2 AA), two with 7:1 (AAA)."""
 
 from __future__ import annotations
 
@@ -65,6 +65,94 @@ LIGHT = Theme(
         "scrollbar-background": "#fbfaf7",
     },
 )
+
+
+HIGH_DARK = Theme(
+    name="gemma-high-dark",
+    primary="#7fd4ff",
+    secondary="#e0e0e0",
+    accent="#ffb3ff",
+    warning="#ffd84d",
+    error="#ff9e9e",
+    success="#7dff8a",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#0d0d0d",
+    panel="#262626",
+    dark=True,
+    variables={
+        "muted": "#d0d0d0",
+        "faint": "#8c8c8c",
+        "border": "#7fd4ff",
+        "border-blurred": "#b0b0b0",
+        "input-cursor-background": "#ffffff",
+        "input-cursor-foreground": "#000000",
+        "input-cursor-text-style": "none",
+        "input-selection-background": "#ffd84d",
+        "input-selection-foreground": "#000000",
+        "footer-key-foreground": "#7fd4ff",
+        "block-cursor-background": "#7fd4ff",
+        "block-cursor-foreground": "#000000",
+        "scrollbar": "#b0b0b0",
+        "scrollbar-background": "#000000",
+    },
+)
+
+HIGH_LIGHT = Theme(
+    name="gemma-high-light",
+    primary="#00339c",
+    secondary="#2e2e2e",
+    accent="#5c0a8f",
+    warning="#5c3500",
+    error="#8a0010",
+    success="#004d0d",
+    foreground="#000000",
+    background="#ffffff",
+    surface="#f5f5f5",
+    panel="#e6e6e6",
+    dark=False,
+    variables={
+        "muted": "#383838",
+        "faint": "#767676",
+        "border": "#00339c",
+        "border-blurred": "#595959",
+        "input-cursor-background": "#000000",
+        "input-cursor-foreground": "#ffffff",
+        "input-cursor-text-style": "none",
+        "input-selection-background": "#00339c",
+        "input-selection-foreground": "#ffffff",
+        "footer-key-foreground": "#00339c",
+        "block-cursor-background": "#00339c",
+        "block-cursor-foreground": "#ffffff",
+        "scrollbar": "#595959",
+        "scrollbar-background": "#ffffff",
+    },
+)
+
+for _theme in (DARK, LIGHT, HIGH_DARK, HIGH_LIGHT):
+    # Textual would blend these with the background, and then some could no longer be read.
+    _theme.variables |= {
+        f"text-{name}": str(getattr(_theme, name))
+        for name in ("primary", "secondary", "accent", "warning", "error", "success")
+    } | {"text-muted": _theme.variables["muted"]}
+
+OWN = {theme.name: theme for theme in (DARK, LIGHT, HIGH_DARK, HIGH_LIGHT)}
+"""Our own themes by name."""
+_NEXT = {
+    DARK.name: LIGHT.name, LIGHT.name: DARK.name, HIGH_DARK.name: HIGH_LIGHT.name, HIGH_LIGHT.name: HIGH_DARK.name,
+}  # fmt: skip
+
+
+def other_way_round(theme: Theme) -> str:
+    """The name of the theme that is light where this one is dark, and dark where it is light."""
+    return _NEXT.get(theme.name) or (LIGHT.name if theme.dark else DARK.name)
+
+
+def high_contrast(theme: Theme) -> str:
+    """The name of our theme of high contrast that is as dark or light as this one; from one of those the calm one."""
+    if theme.name in (HIGH_DARK.name, HIGH_LIGHT.name):
+        return DARK.name if theme.dark else LIGHT.name
+    return HIGH_DARK.name if theme.dark else HIGH_LIGHT.name
 
 
 def variable_defaults() -> dict[str, str]:

@@ -40,7 +40,7 @@ class FilesScreen(SheetScreen[list[Path] | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="sheet") as sheet:
             sheet.border_title = "Files"
-            sheet.border_subtitle = "Enter opens or attaches · Space marks several · ← folder above · Esc closes"
+            sheet.border_subtitle = "Enter opens · Space marks several · ← folder above · Esc closes"
             yield Label(id="folder", classes="muted", markup=False)
             yield Input(placeholder="the beginning of a name", id="prefix")
             yield FileList(id="choices")

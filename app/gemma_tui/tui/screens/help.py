@@ -57,6 +57,7 @@ KEYS = (
     ("Alt+P", "another profile's model; what was fetched meanwhile"),
     ("Alt+K", "keep this conversation in the history, or not"),
     ("Ctrl+T", "dark or light"),
+    ("Alt+L", "high contrast, or back"),
     ("F1", "help: every key and command, found by words"),
     ("Ctrl+P", "every command, by name"),
     ("Ctrl+Z", "suspend, until `fg` in the shell brings it back; in completion a step back"),

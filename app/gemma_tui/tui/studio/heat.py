@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from rich.style import Style
 from textual.color import Color
 
+from gemma_tui.tui.contrast import moved
+
 STEPS = (0.9, 0.5, 0.2, 0.05, 0.01)
 """A probability of at least the first is level 0, of at least the second level 1, and so on."""
 _LOGARITHMS = tuple(math.log(step) for step in STEPS)
@@ -34,7 +36,8 @@ def heat_styles(variables: Mapping[str, str]) -> tuple[Style, ...]:
     for number, (warning, error) in enumerate(_MIX[1:], start=1):
         mixed = ground.blend(warm, warning).blend(hot, error)
         underline = True if number >= len(STEPS) - 1 else None
-        styles.append(Style(color=front.rich_color, bgcolor=mixed.rich_color, underline=underline))
+        shown = moved(front, [mixed], mixed.get_contrast_text(1.0))
+        styles.append(Style(color=shown.rich_color, bgcolor=mixed.rich_color, underline=underline))
     return tuple(styles)
 
 

@@ -19,6 +19,8 @@ from gemma_tui.tui.completing import Suggestion
 from gemma_tui.tui.widgets.text_cells import fit, middle
 
 MOST_ROWS = 7
+MOST_COLUMN = 28
+"""Cells in which what would be inserted stands; what is longer pushes its words to the right."""
 
 
 class Completions(Widget):
@@ -73,7 +75,7 @@ class Completions(Widget):
         suggestion, chosen = self.suggestions[index], index == self.place
         width = self.size.width
         title = middle(clean(suggestion.title, keep_newlines=False), max(8, width // 2))
-        column = min(width // 2, max(cell_len(item.title) for item in self.suggestions) + 2)
+        column = min(MOST_COLUMN, width // 2, max(cell_len(item.title) for item in self.suggestions) + 2)
         text = self.get_component_rich_style("completions--chosen" if chosen else "completions--text")
         muted = self.get_component_rich_style("completions--muted")
         detail = clean(suggestion.detail, keep_newlines=False)

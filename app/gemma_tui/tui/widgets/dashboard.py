@@ -34,7 +34,7 @@ class Dashboard(Widget):
 
     DEFAULT_CSS = """
     Dashboard { width: 1fr; height: 1fr; }
-    Dashboard .dashboard--label { color: $foreground 70%; }
+    Dashboard .dashboard--label { color: $muted; }
     Dashboard .dashboard--value { color: $foreground; text-style: bold; }
     Dashboard .dashboard--chart { color: $primary; }
     Dashboard .dashboard--bar { color: $accent; }
@@ -44,8 +44,8 @@ class Dashboard(Widget):
     Dashboard .dashboard--busy { color: $primary; text-style: bold; }
     Dashboard .dashboard--warn { color: $warning; text-style: bold; }
     Dashboard .dashboard--failed { color: $error; text-style: bold; }
-    Dashboard .dashboard--muted { color: $foreground 70%; }
-    Dashboard .dashboard--scale { color: $foreground 60%; }
+    Dashboard .dashboard--muted { color: $muted; }
+    Dashboard .dashboard--scale { color: $muted; }
     """
 
     def __init__(
