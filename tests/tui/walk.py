@@ -32,6 +32,7 @@ from gemma_tui.tui.screens.link import LinkScreen, LinksScreen
 from gemma_tui.tui.screens.log import LogScreen
 from gemma_tui.tui.screens.models import ModelScreen
 from gemma_tui.tui.screens.picture import BudgetScreen
+from gemma_tui.tui.screens.profiles import ProfilesScreen
 from gemma_tui.tui.screens.prompts import PromptsScreen, VariablesScreen
 from gemma_tui.tui.screens.quit import QuitScreen
 from gemma_tui.tui.screens.record import RecordScreen
@@ -43,6 +44,7 @@ from gemma_tui.tui.screens.studio_line import LineScreen as StudioLineScreen
 from gemma_tui.tui.screens.studio_menu import MenuScreen
 from gemma_tui.tui.screens.studio_request import RequestScreen
 from gemma_tui.tui.widgets.chips import Chip
+from gemma_tui.tui.widgets.choice_list import ChoiceList
 from stubs.completion_server import CompletionServer
 from stubs.replies import Reply
 from tui.pilots import idle, pad_of, ready, screen_text, until
@@ -78,7 +80,7 @@ SHOWN = (
     ModelScreen, SetUpScreen, QuitScreen, LogScreen, FiguresScreen, HelpScreen, HistoryScreen, BranchScreen, LineScreen,
     SureScreen, LinkScreen, LinksScreen, FilesScreen, FetchScreen, BudgetScreen, PromptsScreen, VariablesScreen,
     ClipScreen, RecordScreen, ControlsScreen, MenuScreen, FewShotScreen, RequestScreen, DocumentsScreen,
-    StudioLineScreen,
+    StudioLineScreen, ProfilesScreen,
 )  # fmt: skip
 """Every screen that lies on the main one."""
 
@@ -140,6 +142,7 @@ def _sheets(app: GemmaApp) -> Iterator[tuple[str, Screen[object]]]:
     models = (ModelInfo("google/gemma-4-E2B", 131_072), ModelInfo("other"))
     yield "models", ModelScreen(models)  # type: ignore[misc]
     yield "setup", SetUpScreen(SetUpNeeded("pocket", ""), Wanted(), _survey)  # type: ignore[misc]
+    yield "profiles", ProfilesScreen("pocket")  # type: ignore[misc]
     yield "quit", QuitScreen(30.0)  # type: ignore[misc]
     yield "log", LogScreen(LOG)  # type: ignore[misc]
     yield "figures", FiguresScreen(main.dashboard, None)  # type: ignore[misc]
@@ -195,7 +198,7 @@ async def _on(
 ) -> None:
     await app.push_screen(screen)
     await until(pilot, lambda: app.screen is screen and screen.is_mounted)
-    await until(pilot, true)
+    await until(pilot, lambda: true() and all(choices.items for choices in screen.query(ChoiceList)))
     await pilot.pause(0.1)
     await look(name, pilot)
     if app.screen is screen:

@@ -22,6 +22,7 @@ from gemma_tui.tui.fetching import MEANWHILE, FetchingApp
 from gemma_tui.tui.keeping import KeepingApp
 from gemma_tui.tui.opening import ChooseModel, Opened, Opener, SetUpNeeded, Wanted, open_session
 from gemma_tui.tui.screens.main import MainScreen
+from gemma_tui.tui.suspending import SuspendingApp
 from gemma_tui.tui.terminal_input import AskedApp, keep_answers_from_keys
 from gemma_tui.tui.themes import DARK, OWN, high_contrast, other_way_round, variable_defaults
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 QUIT_AGAIN_SECONDS = 2.0
 
 
-class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
+class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp, SuspendingApp):
     """One terminal, one session; the result of `run()` is the exit code."""
 
     CSS_PATH = "styles/gemma.tcss"
@@ -45,7 +46,6 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit; asks what becomes of the engine", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "Copy what is selected; twice: quit", show=False, system=True),
-        Binding("ctrl+z", "suspend", "Suspend, until `fg` in the shell brings it back", show=False, priority=True),
         Binding("ctrl+t", "theme", "Switch between dark and light"),
         Binding("alt+l", "high_contrast", "High contrast, or back", show=False),
         Binding("f1", "keys", "Show every key and command"),
@@ -344,13 +344,6 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp):
         if action == "suspend":
             return self.main.mode == "chat" or self.screen is not self.main
         return super().check_action(action, parameters)
-
-    def action_suspend(self) -> None:
-        """Hand the terminal back to the shell; replies and the engine go on meanwhile."""
-        if self._driver is not None and self._driver.can_suspend:
-            self.action_suspend_process()
-        else:
-            self.main.refuse("This terminal does not let a program be suspended.")
 
     def action_theme(self) -> None:
         """Dark to light and back; from any other theme to ours of the other kind."""

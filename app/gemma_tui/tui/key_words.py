@@ -7,8 +7,9 @@ from importlib import import_module
 
 from textual.binding import Binding, BindingType
 
-_PLACES = (
+PLACES = (
     ("Everywhere", "app:GemmaApp"),
+    ("Everywhere", "suspending:SuspendingApp"),
     ("Conversation", "screens.main:MainScreen"),
     ("Message", "screens.composing:ComposingScreen"),
     ("Message", "widgets.plain_area:PlainArea"),
@@ -37,6 +38,8 @@ _PLACES = (
     ("A link", "screens.link:LinkScreen"),
     ("Leaving", "screens.quit:QuitScreen"),
     ("A question", "screens.line:SureScreen"),
+    ("Setting up", "screens.setup:SetUpScreen"),
+    ("Help", "screens.help:HelpScreen"),
     ("Lists", "widgets.choice_list:ChoiceList"),
     ("Lists", "widgets.row_list:RowList"),
     ("Sheets", "screens.sheet:SheetScreen"),
@@ -79,7 +82,7 @@ def key_names(keys: str) -> str:
 def bound_keys() -> tuple[KeyEntry, ...]:
     """Every key that is bound anywhere, by place."""
     entries = []
-    for place, where in _PLACES:
+    for place, where in PLACES:
         module, _, name = where.partition(":")
         bindings: list[BindingType] = vars(getattr(import_module(f"gemma_tui.tui.{module}"), name)).get("BINDINGS", [])
         for binding in bindings:

@@ -14,7 +14,7 @@ from gemma_tui.tui.key_words import key_names
 if TYPE_CHECKING:
     from gemma_tui.tui.app import GemmaApp
 
-_MOVES = frozenset({"page", "turn", "end", "chosen_move", "chosen_sibling", "stop", "interrupt", "chat_history"})
+MOVES = frozenset({"page", "turn", "end", "chosen_move", "chosen_sibling", "stop", "interrupt", "chat_history"})
 """Actions that only move, or that mean nothing once the palette was open."""
 
 
@@ -30,7 +30,7 @@ def palette_commands(app: GemmaApp) -> Iterable[SystemCommand]:
                 assert isinstance(binding, Binding)
                 name = binding.action.partition("(")[0]
                 action = f"{holder}.{binding.action}"
-                if name in _MOVES or action in seen or (name.startswith("chosen_") and main.chosen is None):
+                if name in MOVES or action in seen or (name.startswith("chosen_") and main.chosen is None):
                     continue
                 seen.add(action)
                 run = partial(main.run_action, action)

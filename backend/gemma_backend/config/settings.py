@@ -53,7 +53,7 @@ class UiSettings(Section):
     """How the screen looks and behaves."""
 
     theme: str = "gemma-dark"
-    """Name of the theme: `gemma-dark`, `gemma-light`, `gemma-high-dark`, `gemma-high-light` (high contrast), or any of Textual's."""
+    """Name of the theme: `gemma-dark`, `gemma-light`, `gemma-high-dark`, `gemma-high-light`, or any of Textual's."""
     dashboard: bool = True
     """Whether the dashboard is open at the start where there is room for it."""
     mouse: bool = True
