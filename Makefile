@@ -96,8 +96,7 @@ soak: $(DEV_STAMP)  ## Stream through a server's faults for an hour (SOAK_SECOND
 	PYTHONPATH=tests $(BIN)/python -m faults.soak --seconds $(SOAK_SECONDS)
 
 pictures: runtimes  ## Make the pictures in docs/images from the real program
-	PYTHONPATH=packaging $(BIN)/python -m pictures.make
-	PYTHONPATH=packaging $(BIN)/python -m pictures.record
+	PYTHONPATH=packaging $(BIN)/python -m pictures
 
 lock: $(DEV_STAMP)  ## Resolve the UI's requirements anew
 	$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,21 +43,13 @@ def converse(session: Session, args: argparse.Namespace) -> History:
         session.converse(Talk(history, history.load(latest.id)))
     if args.system:
         session.talk.instruct(args.system)
-    session.talk.trouble = _told_once()
+    session.talk.trouble = _tell
     return history
 
 
-def _told_once() -> Callable[[str], None]:
-    """Says each sentence on standard error once: question and reply fail for the same reason."""
+def _tell(sentence: str) -> None:
     import sys
 
     from gemma_backend.text.clean import clean
 
-    told: set[str] = set()
-
-    def tell(sentence: str) -> None:
-        if sentence not in told:
-            told.add(sentence)
-            print(f"gemma-tui: {clean(sentence, keep_newlines=False)}", file=sys.stderr)
-
-    return tell
+    print(f"gemma-tui: {clean(sentence, keep_newlines=False)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemma_backend.config.formats import RECORD, bring_up, current, refuse_newer
-from gemma_backend.config.paths import ensure, state_dir
+from gemma_backend.config.paths import FolderError, ensure, state_dir
 from gemma_backend.engine.container_life import Container, remove_stray
 from gemma_backend.engine.health import PROBE_SECONDS, healthy
 from gemma_backend.engine.place import home, runtime_root
@@ -72,14 +72,18 @@ class Record:
 
 
 def folder() -> Path:
-    """Where the records lie."""
-    return ensure(state_dir() / "engines")
+    """Where the records lie; FolderError where that folder cannot be made."""
+    return ensure(_place())
+
+
+def _place() -> Path:
+    return state_dir() / "engines"
 
 
 def records() -> list[Record]:
     """Every record that can be read, oldest first; those of older versions are brought to the newest form."""
     found = []
-    for path in sorted(folder().glob("*.json")):
+    for path in sorted(_place().glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError, EngineError):
             found.append(_read(path))
     return sorted(found, key=lambda record: record.since)
@@ -87,7 +91,7 @@ def records() -> list[Record]:
 
 def newer_record() -> EngineError | None:
     """What to say where an engine was recorded by a newer version, whose processes and files nobody here knows."""
-    for path in sorted(folder().glob("*.json")):
+    for path in sorted(_place().glob("*.json")):
         with contextlib.suppress(OSError, ValueError):
             data = json.loads(path.read_text(encoding="utf-8"))
             try:
@@ -155,6 +159,11 @@ def clean_stale(*, locked: bool = False) -> list[str]:
     """
     if (newer := newer_record()) is not None:
         raise newer
+    try:
+        folder()
+    except FolderError:
+        # Where no folder can be made no engine was recorded, and whoever starts one is told.
+        return []
     for copy in folder().glob("*.json.v*.bak"):
         if not copy.with_name(copy.name.partition(".json")[0] + ".json").exists():
             copy.unlink(missing_ok=True)

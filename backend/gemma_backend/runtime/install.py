@@ -176,6 +176,8 @@ def _stoppable(name: str) -> Iterator[None]:
             f"The installation of the {name} runtime was stopped and nothing was changed; "
             f"run `gemma-tui {install_command(name)}` to go on."
         ) from None
+    except paths.FolderError:
+        raise
     except OSError as error:
         raise EngineError(_of_system(error, name)) from error
 

@@ -28,6 +28,7 @@ class Talk:
         self.title = stored.summary.title if stored and stored.summary.named else ""
         self.profile = profile
         self.trouble: Callable[[str], None] = lambda sentence: None
+        self._told = ""
         self._history = history
         self._place = history.place(stored.summary.id if stored else None) if history else None
         self._kept = history is not None and history.keep
@@ -248,7 +249,10 @@ class Talk:
         loop = asyncio.get_running_loop()
 
         def done(written: Future[None]) -> None:
-            if (error := written.exception()) is not None and not loop.is_closed():
+            error = written.exception()
+            if error is None:
+                self._told = ""
+            elif not loop.is_closed():
                 loop.call_soon_threadsafe(self._failed, error, nodes)
 
         writing.add_done_callback(done)
@@ -263,7 +267,10 @@ class Talk:
             self._written.clear()
             self._stale.clear()
             self._place = self._history.place(None)
-        self.trouble(str(error))
+        # Question, reply and title fail for one reason, which is said once until something was written again.
+        if self._told != str(error):
+            self._told = str(error)
+            self.trouble(self._told)
 
 
 def as_turn(node: Node) -> Turn:

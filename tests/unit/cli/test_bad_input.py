@@ -92,3 +92,25 @@ def test_a_mistake_in_the_command_line_is_one_sentence(words: list[str], said: s
     assert (done.returncode, done.stdout) == (2, "")
     one_sentence(done)
     assert said in done.stderr and "--help" in done.stderr
+
+
+def test_where_no_records_can_be_no_engine_runs(tmp_path: Path) -> None:
+    (tmp_path / "STATE").write_text("a file where a folder should be")
+    for words in (["engine", "status"], ["engine", "stop"]):
+        done = run(words, tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "No engine is running.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["engine", "install", "--runtime", "cpu", "--yes"], "DATA"),
+        (["engine", "command", "--profile", "pocket"], "STATE"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(words: list[str], kind: str, tmp_path: Path) -> None:
+    (tmp_path / kind).write_text("a file where a folder should be")
+    done = run(words, tmp_path)
+    assert done.returncode == 3
+    one_sentence(done)
+    assert "Not a directory" in done.stderr and f"GEMMA_TUI_{kind}_DIR" in done.stderr

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -173,3 +174,24 @@ def test_many_programs_may_begin_at_once(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM conversation").fetchone()[0] == 40
         assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
+
+
+def test_a_full_disk_is_not_waited_on() -> None:
+    class Full:
+        """A connection to a file on a full disk, which cannot be made here without being root."""
+
+        tried = 0
+
+        def execute(self, statement: str) -> "Full":
+            if "=" in statement:
+                self.tried += 1
+                raise sqlite3.OperationalError("database or disk is full")
+            return self
+
+        def fetchone(self) -> tuple[str]:
+            return ("delete",)
+
+    full = Full()
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        database._use_wal(cast("sqlite3.Connection", full))
+    assert full.tried == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -314,9 +315,15 @@ def found_lines(found: Survey) -> list[str]:
         lines.append("GPU      no NVIDIA GPU found")
     if found.memory is not None:
         lines.append(f"Memory   {found.memory.available / GIB:.1f} of {found.memory.total / GIB:.1f} GiB free")
-    lines.append(f"Disk     {size_words(found.disk_free)} free at {clean(found.folder, keep_newlines=False)}")
+    folder = clean(_from_home(found.folder), keep_newlines=False)
+    lines.append(f"Disk     {size_words(found.disk_free)} free at {folder}")
     lines += [f"vLLM     {clean(runtime, keep_newlines=False)}" for runtime in found.runtimes or ("none installed",)]
     return lines
+
+
+def _from_home(folder: str) -> str:
+    home = str(Path("~").expanduser())
+    return "~" + folder.removeprefix(home) if home != "/" and folder.startswith(home + "/") else folder
 
 
 def choice_lines(choice: Choice) -> tuple[str, ...]:
