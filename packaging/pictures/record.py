@@ -16,6 +16,8 @@ from pictures.stage import Stage
 
 SIZE = (112, 32)
 LONGEST_SECONDS = 1.2
+COMPOSER_ROWS = 6
+"""Rows at the bottom in which a question stands until it is sent."""
 
 
 def play(stage: Stage) -> None:
@@ -33,7 +35,7 @@ def play(stage: Stage) -> None:
             stage.rest(0.8)
         stage.type(question)
         stage.child.send("\r")
-        stage.until(lambda text: "Stop" in text)
+        stage.until(lambda text, asked=question: asked not in "\n".join(text.splitlines()[-COMPOSER_ROWS:]))
         stage.until(lambda text: "Esc Stop" not in text and "answering" not in text)
         stage.rest(1.5)
     stage.child.send("\x1bOQ")

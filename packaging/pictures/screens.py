@@ -68,9 +68,10 @@ async def _chat(app: GemmaApp, pilot: Pilot[int], out: Path) -> None:
     main = app.main
 
     async def say(text: str) -> None:
+        before = len(main.transcript.document.turns)
         main.composer.put(text)
         await pilot.press("enter")
-        await until(pilot, lambda: main.conversation.answering)
+        await until(pilot, lambda: len(main.transcript.document.turns) >= before + 2)
         await until(pilot, lambda: not main.conversation.answering and not main.conversation.waiting)
 
     async def drop(*names: str) -> None:
@@ -126,7 +127,7 @@ async def _studio(app: GemmaApp, pilot: Pilot[int], out: Path) -> None:
 
     room.pad.put("Once upon a time")
     await pilot.press("ctrl+g")
-    await until(pilot, lambda: room.studio.document.growing)
+    await until(pilot, lambda: len(room.studio.document.text) > len("Once upon a time"))
     await idle()
     save(app, out / "completion.svg")
     await pilot.press("f6", *["left"] * 12)
