@@ -51,7 +51,7 @@ class GemmaApp(EarlyKeys, AskedApp, KeepingApp, FetchingApp, SuspendingApp):
         Binding("f1", "keys", "Show every key and command"),
         Binding("f4,ctrl+l", "log", "Show the engine's log"),
         Binding("alt+s,shift+f3", "figures", "Show the engine's figures over the whole screen"),
-        Binding("alt+p", "switch", "Switch to another profile, first of all to one that was fetched"),
+        Binding("alt+p", "switch", "Switch to another profile, first of all to one that was fetched", priority=True),
     ]
 
     def __init__(

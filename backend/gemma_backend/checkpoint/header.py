@@ -148,7 +148,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     except (ValueError, RecursionError) as error:
         raise BadInput(f"The header of {path} is damaged: copy or download the file again.") from error
     try:
-        made = {name: _tensor(path, name, entry, 8 + length) for name, entry in raw.items() if name != "__metadata__"}
+        made = {name: tensor_of(path, name, entry, 8 + length) for name, entry in raw.items() if name != "__metadata__"}
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise BadInput(f"The header of {path} is damaged ({error}): copy or download the file again.") from error
     if max((tensor.stop for tensor in made.values()), default=0) > size:
@@ -156,7 +156,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
     return made
 
 
-def _tensor(path: Path, name: str, entry: dict[str, Any], offset: int) -> Tensor:
+def tensor_of(path: Path, name: str, entry: Mapping[str, Any], offset: int) -> Tensor:
+    """A tensor from its entry in a header, `offset` being where data begins; whatever is wrong there raises."""
     dtype, shape = str(entry["dtype"]), tuple(int(side) for side in entry["shape"])
     start, stop = (int(place) for place in entry["data_offsets"])
     if dtype not in WIDTH:

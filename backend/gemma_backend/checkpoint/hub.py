@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gemma_backend.checkpoint.header import WIDTH, Checkpoint, Tensor
+from gemma_backend.checkpoint.header import Checkpoint, tensor_of
 from gemma_backend.types import EngineError, UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+
+# What the library and we raise for an answer, a header or an index that is none.
+DAMAGE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 def remote_checkpoint(repository: str, revision: str | None = None, *, endpoint: str | None = None) -> Checkpoint:
@@ -23,25 +27,29 @@ def remote_checkpoint(repository: str, revision: str | None = None, *, endpoint:
     from huggingface_hub import HfApi, errors
 
     api = HfApi(endpoint=endpoint)
+    place = Path(f"{api.endpoint}/{repository}")
     with sentences(repository, revision, api.endpoint):
         # Asked first, since the next call takes a repository that is not there for one without weights.
-        api.model_info(repository, revision=revision, timeout=30)
+        try:
+            api.model_info(repository, revision=revision, timeout=30)
+        except DAMAGE as error:
+            raise no_answer(error, api.endpoint) from error
         try:
             found = api.get_safetensors_metadata(repository, revision=revision, timeout=30)
+            tensors = {
+                name: tensor_of(place / file, name, vars(info), 0)
+                for file, header in found.files_metadata.items()
+                for name, info in header.tensors.items()
+            }
         except errors.NotASafetensorsRepoError:
             raise UsageError(
                 f"{repository} holds no safetensors weights, so vLLM cannot serve it: name another repository."
             ) from None
-        except errors.SafetensorsParsingError:
+        except (errors.SafetensorsParsingError, *DAMAGE) as error:
+            if isinstance(error, errors.HFValidationError | errors.HfHubHTTPError):
+                raise
             raise EngineError(f"The headers of {repository} are damaged: nothing can be told of it.") from None
         config = _config(api, repository, revision)
-    place = Path(f"{api.endpoint}/{repository}")
-    tensors = {
-        name: Tensor(name, info.dtype, tuple(info.shape), place / file, *info.data_offsets)
-        for file, header in found.files_metadata.items()
-        for name, info in header.tensors.items()
-        if info.dtype in WIDTH
-    }
     return Checkpoint(place, config, dict(sorted(tensors.items())))
 
 

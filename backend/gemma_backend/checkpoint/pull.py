@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from gemma_backend.checkpoint.hub import no_answer, sentences
+from gemma_backend.checkpoint.hub import DAMAGE, no_answer, sentences
 from gemma_backend.types import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _listing(api: HfApi, repository: str, revision: str | None) -> tuple[str, li
             for entry in info.siblings or []
             if _is_needed(entry.rfilename)
         ]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except DAMAGE as error:
         # A login page, say, in the place of JSON.
         raise no_answer(error, api.endpoint) from error
     if info.sha is None or not any(file.name.endswith(".safetensors") for file in files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,4 +130,45 @@ def test_refusals_are_sentences(server: Hub, refusal: tuple[int, str], kind: typ
 def test_a_repository_without_safetensors_is_refused(server: Hub) -> None:
     del server.files["model.safetensors"]
     with pytest.raises(UsageError, match="no safetensors"):
+        remote_checkpoint("owner/model", endpoint=server.url)
+
+
+def header(text: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(text) if length is None else length) + text + bytes(8)
+
+
+def entry(**fields: object) -> bytes:
+    return header(json.dumps({"a": fields}).encode())
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        b"",
+        b"1234567",
+        header(b"{}", 1 << 40),
+        header(b'{"a": {"dtype": "F32", "sha'),
+        header(b"\xff\xfe"),
+        header(b"[1, 2]"),
+        header(b"[" * 50_000),
+        header(b'{"a": 3}'),
+        entry(dtype="F32", shape=["x"], data_offsets=[0, 8]),
+        entry(dtype="F32", shape=[2], data_offsets=[1]),
+        entry(dtype="F32", shape=[2], data_offsets=[-8, 0]),
+        entry(dtype="F32", shape=[1 << 62, 1 << 62], data_offsets=[0, 8]),
+        entry(dtype=["F32"], shape=[2], data_offsets=[0, 8]),
+        entry(dtype="F33", shape=[2], data_offsets=[0, 8]),
+    ],
+)
+def test_headers_at_the_hub_that_are_none_are_one_sentence(server: Hub, weights: bytes) -> None:
+    server.files["model.safetensors"] = weights
+    with pytest.raises(EngineError, match=r"The headers of owner/model are damaged") as caught:
+        remote_checkpoint("owner/model", endpoint=server.url)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("description", [b"<html>Sign in", b"[]", b"null", b"[" * 50_000])
+def test_an_answer_that_is_no_hubs_is_one_sentence(server: Hub, description: bytes) -> None:
+    server.description = description
+    with pytest.raises(EngineError, match="does not answer like a model hub"):
         remote_checkpoint("owner/model", endpoint=server.url)

@@ -88,7 +88,10 @@ def _found() -> list[tuple[Profile, str, bool]]:
             continue
         words = []
         if "runtime" in lacks:
-            words.append(f"the {profile.runtime} runtime is installed first")
+            image = profile.runtime.partition(":")[2]
+            words.append(
+                f"the image {image} is fetched first" if image else f"the {profile.runtime} runtime comes first"
+            )
         if "checkpoint" in lacks:
             words.append(
                 f"{size_words(profile.download_bytes)} to fetch" if profile.download_bytes else "to be fetched"
