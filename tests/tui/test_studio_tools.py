@@ -206,3 +206,21 @@ async def test_every_tool_is_in_the_palette_while_completion_is_on() -> None:
         assert {"Perplexity", "Few-shot prompt", "The request as a program", "Alternatives"} <= titles
         await pilot.press("f2")
         assert "Perplexity" not in {command.title for command in app.get_system_commands(app.screen)}
+
+
+@pytest.mark.parametrize("colours", [True, False])
+async def test_what_was_generated_is_told_by_its_letters_where_there_are_no_colours(
+    colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    async with CompletionServer(texts=[" of old."]) as server, studio_on(server, "once") as (pilot, _):
+        pilot.app.theme = "gemma-high-light" if colours else "gemma-dark"
+        await go_on(pilot, "ctrl+g", "f8")
+        styles = {
+            segment.text.strip(): segment.style
+            for strip in pilot.app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.text.strip() in ("once", "of old.") and segment.style is not None
+        }
+        assert styles["of old."].italic and not styles["once"].italic

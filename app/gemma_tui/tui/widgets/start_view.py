@@ -32,7 +32,7 @@ _TIPS = (
     ("Drop", "a picture or a clip on the window, or paste its path"),
     ("F2", "switches between chat and completion"),
     ("F4", "shows the engine's log"),
-    ("F1", "shows every key"),
+    ("F1", "finds every key and command"),
 )
 BAR_COLUMNS = 60
 NOTE_COLUMNS = 100
