@@ -58,6 +58,8 @@ async def test_a_long_turn_is_folded_with_a_key_and_opened_with_a_click(server: 
         await until(pilot, lambda: "more lines" in screen_text(app))
         await click_on(pilot, "more lines")
         await until(pilot, lambda: "more lines" not in screen_text(app))
+        # Reading goes on where it was, though the end was followed before.
+        assert "A beginning." in screen_text(app) and "The very end." not in screen_text(app)
         await pilot.press("escape", "ctrl+end")
         await until(pilot, lambda: "The very end." in screen_text(app))
 

@@ -122,12 +122,14 @@ class TurnRecord:
         self.thought.feed(text)
         self._place_thought()
 
-    def open_thought(self, open: bool) -> None:
-        """Draw the text of the reasoning, or only a row that says that there is one."""
-        if self.thought is not None and self.thought.open != open:
-            self.thought.open = open
-            self.thought.update()
-            self._place_thought()
+    def open_thought(self, open: bool) -> bool:
+        """Draw the text of the reasoning, or only a row that says that there is one; whether that changed anything."""
+        if self.thought is None or self.thought.open == open:
+            return False
+        self.thought.open = open
+        self.thought.update()
+        self._place_thought()
+        return True
 
     def _place_thought(self) -> None:
         assert self.thought is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -134,11 +134,7 @@ class Transcript(Scroller):
 
     def fold(self, turn: int, folded: bool) -> bool:
         """Draw only the beginning of a turn, or all of it; whether that changed anything."""
-        record = self.document.find(turn)
-        if not record.fold(folded):
-            return False
-        self._refit(record)
-        return True
+        return self._change(turn, lambda record: record.fold(folded), more=not folded)
 
     def fold_all(self, folded: bool) -> int:
         """Fold every turn that is long enough, or draw all of each; returns how many changed."""
@@ -146,13 +142,14 @@ class Transcript(Scroller):
 
     def fold_thought(self, turn: int, folded: bool) -> None:
         """Draw a turn's reasoning, or only the row that says that there is one."""
-        record = self.document.find(turn)
-        record.open_thought(not folded)
-        self._refit(record)
+        self._change(turn, lambda record: record.open_thought(not folded), more=not folded)
 
-    def _refit(self, record: TurnRecord) -> None:
-        self.window.refit(self.document.turns.index(record))
-        self.draw()
+    def _change(self, turn: int, change: Callable[[TurnRecord], bool], *, more: bool) -> bool:
+        record = self.document.find(turn)
+        changed = self.window.changing(self.document.turns.index(record), lambda: change(record), more=more)
+        if changed:
+            self.draw()
+        return changed
 
     def finish(self, turn: int, text: str | None = None, note: str = "", kind: NoticeKind = "info") -> None:
         """End a turn with one exact render of its text (of `text`, if given); `note` stands under it."""

@@ -6,7 +6,7 @@ moves the scrollbar, never the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gemma_tui.tui.transcript.block import Block, Line
@@ -110,10 +110,23 @@ class Window:
             self._turn = self._index = self._row = 0
             self.following = True
 
-    def refit(self, number: int) -> None:
-        """Stay in a turn (an index into the document's turns) of which more or less is drawn than before."""
-        if self._turn == number and not self.following:
-            self._index, self._row = 0, int(self.document.turns[number].at(0).gap)
+    def changing(self, number: int, change: Callable[[], bool], *, more: bool) -> bool:
+        """Draw more or less of a turn (an index into the document's turns) and keep the row at the top where it is.
+
+        `change` does it and says whether it did.
+        """
+        turn = self.document.turns[number]
+        top = turn.at(self._index) if self._turn == number and self._index < len(turn) else None
+        if not change():
+            return False
+        if more:
+            # Who opens something reads on from there, not from its end.
+            self.following = False
+        if top is not None:
+            places = [index for index in range(len(turn)) if turn.at(index) is top]
+            self._index = places[0] if places else 0
+            self._row = self._row if places else int(turn.at(0).gap)
+        return True
 
     def _measure(self, turn: TurnRecord) -> int:
         """The turn's rows, with guesses for what is new."""
