@@ -404,6 +404,7 @@ class Engine:
             # went without a word was most likely killed.
             known = None if self._lost else KILLED if self._last.get("lost") else 1 if code is None else code
             found = self._log_reader.finish(exit_code=known).failure(str(self.log))
-            failure = found or Failure(f"The engine ended with exit code {code}.", "", (), str(self.log))
+            ended = "was asked to end from outside" if code is None else f"ended with exit code {code}"
+            failure = found or Failure(f"The engine {ended}.", "Start it again.", (), str(self.log))
         self.failure, self.state = failure, "failed"
         self._broadcast.publish(EngineFailed(failure))

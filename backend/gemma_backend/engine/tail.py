@@ -31,7 +31,11 @@ class Tail:
             if self._file is None and not self._open():
                 return
             assert self._file is not None
-            data = os.read(self._file, CHUNK)
+            try:
+                data = os.read(self._file, CHUNK)
+            except OSError:
+                # A disk that fails keeps nobody from the engine itself, which tells of its state by other ways too.
+                return
             if data:
                 yield from self._split(self._decoder.decode(data))
             elif not self._rotated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from gemma_backend.engine.logfile import Log
@@ -34,3 +35,10 @@ def test_at_most_two_files(tmp_path: Path) -> None:
         log.write(b"line %d\n" % number)
     assert sum(one.stat().st_size for one in tmp_path.iterdir()) <= 200
     assert path.read_bytes().endswith(b"line 99\n")
+
+
+def test_what_cannot_be_read_is_no_reason_to_fail(tmp_path: Path) -> None:
+    with closing(Tail(tmp_path)) as tail:
+        assert list(tail.lines()) == []
+    with closing(Tail(tmp_path / "absent")) as tail:
+        assert list(tail.lines()) == []
