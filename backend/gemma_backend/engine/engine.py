@@ -21,7 +21,7 @@ from gemma_backend.engine.launch import KeepWarm, Launch
 from gemma_backend.engine.readable import refuse_unreadable
 from gemma_backend.engine.readiness import until_ready
 from gemma_backend.engine.reap import Remains
-from gemma_backend.engine.spawn import Tcp, enter, start_keeper, start_lock
+from gemma_backend.engine.spawn import Tcp, start_keeper, start_lock
 from gemma_backend.engine.tail import Tail
 from gemma_backend.engine.waiting import STOP_SECONDS, first_of, next_line, settle
 from gemma_backend.runtime import flags
@@ -119,7 +119,7 @@ class Engine:
         self._fresh()
         self.state = "starting"
         try:
-            with await asyncio.to_thread(enter, start_lock()):
+            async with start_lock():
                 await asyncio.to_thread(records.clean_stale, locked=True)
                 found = await asyncio.to_thread(self._running) if self._reuse else None
                 if found is None or not await self._join(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,7 @@ from gemma_backend.engine import record as records
 from gemma_backend.types import EngineError
 
 LOGS_KEPT = 10
+LOCK_SECONDS = 0.05
 # Ours and other servers' keys, and a switch that writes replies into the log, are none of the engine's business.
 WITHHELD = ("OPENAI_API_KEY", "VLLM_API_KEY", "VLLM_DEBUG_LOG_API_SERVER_RESPONSE", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -41,19 +43,24 @@ def inherited_environment() -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def start_lock() -> Iterator[IO[bytes]]:
-    """Held while an engine is looked for and spawned, so that two programs that start together share one."""
+@contextlib.asynccontextmanager
+async def start_lock() -> AsyncIterator[None]:
+    """Held while an engine is looked for and spawned, so that two programs that start together share one.
+
+    The wait for it can be cancelled: another program may hold it for long, or have been halted.
+    """
     with (records.folder() / "lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
+        while not _locked(file):  # noqa: ASYNC110 - the lock is the system's, which tells nobody
+            await asyncio.sleep(LOCK_SECONDS)
+        yield
 
 
-def enter(lock: contextlib.AbstractContextManager[IO[bytes]]) -> contextlib.ExitStack:
-    """Wait for `lock`; what is returned gives it up at the end of a `with`."""
-    stack = contextlib.ExitStack()
-    stack.enter_context(lock)
-    return stack
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def start_keeper(engine_id: str, channel: socket.socket) -> subprocess.Popen[bytes]:

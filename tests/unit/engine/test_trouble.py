@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -209,3 +210,21 @@ async def test_a_server_that_goes_on_without_its_engine_core_is_ended_and_says_w
     assert isinstance(last, EngineFailed) and "137" in last.failure.cause
     await engine.stop()
     assert engine.left == [] and not any(runtime_root().iterdir())
+
+
+async def test_the_wait_for_a_start_elsewhere_can_be_given_up(
+    homes: Path, profile: Profile, runtime: Any, checkpoint: Path
+) -> None:
+    engine = Engine(profile, runtime, checkpoint)
+    with (records.folder() / "lock").open("wb") as lock:
+        # As a program that was halted while it started an engine.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        starting = asyncio.create_task(engine.start())
+        done, _ = await asyncio.wait([starting], timeout=0.5)
+        assert not done
+        starting.cancel()
+        await asyncio.wait_for(asyncio.gather(starting, return_exceptions=True), 60)
+        assert engine.state == "stopped"
+    await engine.start()
+    await engine.wait_ready()
+    await engine.stop()
