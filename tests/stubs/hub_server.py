@@ -25,6 +25,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files = files
         self.requests: list[tuple[str, str | None]] = []
+        self.tokens: list[str | None] = []
         self.refuse: tuple[int, str] | None = None
         self.cut_after: int | None = None
         self.damaged: str | None = None
@@ -57,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         hub, path = self.server, self.path.partition("?")[0]
         hub.requests.append((f"{self.command} {path}", self.headers.get("Range")))
+        hub.tokens.append(self.headers.get("Authorization"))
         if hub.refuse is not None:
             code, reason = hub.refuse
             self._send(code, b"{}", body, {"X-Error-Code": reason})

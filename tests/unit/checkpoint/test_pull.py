@@ -77,6 +77,22 @@ def test_a_connection_that_is_cut_is_taken_up_where_it_ended(server: Hub) -> Non
     assert max(starts) >= 4_000_000
 
 
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_token_goes_along_with_every_request(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    if place == "environment":
+        monkeypatch.setenv("HF_TOKEN", "hf_made_up")
+    else:
+        (tmp_path / "token").write_text("hf_made_up")
+    fetch(server)
+    asked = [token for (path, _), token in zip(server.requests, server.tokens, strict=True) if "owner/model" in path]
+    assert asked
+    assert set(asked) == {"Bearer hf_made_up"}
+
+
 def test_offline_by_choice_is_told_as_such(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     server.shutdown()
