@@ -253,3 +253,31 @@ async def test_without_the_cpu_runtime_the_set_up_offers_the_pocket_checkpoint(
         await until(pilot, lambda: chosen)
     assert chosen == [Wanted(profile="pocket", fetch="large")]
     assert installed == ["cpu"]
+
+
+async def test_esc_on_the_set_up_screen_keeps_what_came_and_another_enter_goes_on(
+    server: OpenAIServer, far_hub: Hub
+) -> None:
+    far_hub.rate = 2_000_000
+    survey = found(
+        profiles=(load_profile("large").model_copy(update={"runtime": "auto"}), load_profile("pocket")),
+        needs={"cpu": Need(download_bytes=616_000_000)},
+    )
+    app = talking_to(server)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(pilot)
+        chosen: list[Wanted | None] = []
+        needed = SetUpNeeded("large", "", ("checkpoint",))
+        await app.push_screen(SetUpScreen(needed, Wanted(profile="large"), lambda: survey), chosen.append)
+        await until(pilot, lambda: "Attach to a URL" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: any(f"{number}.{tenth} MB of" in screen_text(app) for number in (3, 4, 5, 6)
+                                       for tenth in range(10)))  # fmt: skip
+        await pilot.press("escape")
+        await until(pilot, lambda: "Choose again to go on" in screen_text(app))
+        far_hub.rate, before = None, len(far_hub.requests)
+        await pilot.press("enter")
+        await until(pilot, lambda: chosen)
+    assert chosen == [Wanted(profile="large")]
+    asked = [rest for path, rest in far_hub.requests[before:] if path.startswith("GET") and "model.safe" in path]
+    assert asked and all(rest is not None and rest != "bytes=0-" for rest in asked)
