@@ -30,6 +30,7 @@ QUERIES = (
     ("two words", "the cache"),
     ("a phrase", '"the cache"'),
     ("two letters of a word, as it is typed", "ca*"),
+    ("one letter, with which every third word begins", "w*"),
     ("a word that is nowhere", "xylophone"),
     ("a frequent word, one profile of ten", "the profile:profile-3"),
     ("a frequent word, with a picture", "the has:image"),
@@ -39,6 +40,20 @@ QUERIES = (
     ("no word, with a picture", "has:image"),
     ("no word", ""),
 )
+
+WORDS = ("the", "rareword", "the cache", '"the cache"', "ca*", "w1*", "c*", "w* c*", "xylophone", "")
+FILTERS = ("profile:profile-3", "has:image", "has:audio", "after:2026-02 before:2026-03", "kind:chat")
+
+
+def every_combination(history: History) -> list[tuple[float, str]]:
+    """Median milliseconds of a search for all words with every set of filters, the slowest first."""
+    times = []
+    for words in WORDS:
+        for chosen in itertools.product((False, True), repeat=len(FILTERS)):
+            text = " ".join([words, *itertools.compress(FILTERS, chosen)]).strip()
+            query = parse_query(text)
+            times.append((milliseconds(lambda query=query: history.search(query), 3)[0], text))  # type: ignore[misc]
+    return sorted(times, reverse=True)
 
 
 def fill(history: History, messages: int, seed: int = 1) -> None:
@@ -133,6 +148,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             found = len(history.search(query))
             middle, most = milliseconds(lambda query=query: history.search(query))  # type: ignore[misc]
             print(f"search, {what}: {middle:.1f} ms, at most {most:.1f} ({found} conversations)")
+        slowest = every_combination(history)
+        over = sum(time > 50 for time, _ in slowest)
+        print(f"{len(slowest)} combinations of words and filters: at most {slowest[0][0]:.1f} ms ({slowest[0][1]}),")
+        print(f"  half of them within {slowest[len(slowest) // 2][0]:.1f} ms, {over} over 50 ms")
         with reading(history.path) as connection:
             middle, most = milliseconds(lambda: summaries(connection, limit=200))
         print(f"list of 200: {middle:.1f} ms, at most {most:.1f}")

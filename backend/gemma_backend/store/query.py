@@ -17,6 +17,10 @@ _TOKENS = ("Ll", "Lm", "Lo", "Lt", "Lu", "Nd", "Nl", "No", "Co")
 _PIECE = re.compile(r'(?:(?P<key>[a-z]+):)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 
 
+_SECOND = "abcdefghijklmnopqrstuvwxyz0123456789æøœßłđðþ"
+"""What stands second in words of Latin letters, once the tokenizer has taken accents off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for: all of `words` (a word, or several in that order), in conversations that pass each filter.
@@ -37,7 +41,7 @@ class Query:
     @property
     def match(self) -> str:
         """The words as FTS5 takes them; nothing in them is an operator."""
-        return " ".join(_quoted(word) for word in self.words)
+        return " AND ".join(_expression(word) for word in self.words)
 
 
 def parse_query(text: str, *, typing: bool = False) -> Query:
@@ -114,6 +118,13 @@ def day(text: str) -> float:
     if found is None or found.year < 1970:
         raise UsageError(f"{text!r} is no day: write it as 2026-11-25, or 7d for seven days ago.")
     return datetime(found.year, found.month, found.day).timestamp()
+
+
+def _expression(word: str) -> str:
+    if len(word) == 2 and word[1] == "*" and word[0].isascii() and word[0].isalnum():
+        # The index has beginnings of two characters: of one FTS5 would gather every word that begins so, for seconds.
+        return "(" + " OR ".join([_quoted(word[0]), *(_quoted(f"{word[0]}{next}*") for next in _SECOND)]) + ")"
+    return _quoted(word)
 
 
 def _quoted(word: str) -> str:

@@ -63,6 +63,17 @@ def test_the_last_word_may_be_half_typed(history: History) -> None:
     assert found(history, "lightho ", typing=True) == []
 
 
+def test_one_letter_finds_words_of_any_second_letter_through_the_index_of_two(history: History) -> None:
+    words = ["c", "cat", "C3PO", "çédille", "cœur", "Česko"]
+    numbers = [said(history, word) for word in words]
+    said(history, "not this one")
+    assert sorted(found(history, "c", typing=True)) == numbers
+    assert found(history, "c") == [numbers[0]]
+    assert found(history, "not t", typing=True) == [numbers[-1] + 1]
+    # A beginning that the index does not have would make FTS5 gather all words behind it.
+    assert '"c"*' not in parse_query("c*").match
+
+
 def test_a_snippet_shows_the_words_where_they_stand(history: History) -> None:
     said(history, "go", "begin " * 200 + "the lighthouse keeper slept " + "end " * 200)
     (hit,) = history.search(parse_query("keeper"))
