@@ -275,6 +275,7 @@ async def test_esc_on_the_set_up_screen_keeps_what_came_and_another_enter_goes_o
                                        for tenth in range(10)))  # fmt: skip
         await pilot.press("escape")
         await until(pilot, lambda: "Choose again to go on" in screen_text(app))
+        assert unfinished() is None
         far_hub.rate, before = None, len(far_hub.requests)
         await pilot.press("enter")
         await until(pilot, lambda: chosen)

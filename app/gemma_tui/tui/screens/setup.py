@@ -66,6 +66,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         self._said = ""
         # The pocket checkpoint is to be talked to while the rest is fetched; that is on offer; it was just chosen.
         self._talking = self._offered = self._turning = False
+        self._put_off = False
         self._installed: set[str] = set()
 
     def compose(self) -> ComposeResult:
@@ -169,7 +170,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         try:
             ended = False
             while not ended:
-                self._cancelled = self._turning = False
+                self._cancelled = self._turning = self._put_off = False
                 self._hint("Esc stops; what was fetched is kept")
                 progress.show(0.0, "beginning")
                 self._say("")
@@ -207,6 +208,7 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         address = self.query_one("#address", Input)
         if self._working:
             self._cancelled, self._leaving = True, self._cancelled
+            self._put_off = True
             self._say("Stopping …")
         elif address.display and address.has_focus:
             address.display = False
@@ -265,7 +267,11 @@ class SetUpScreen(SheetScreen[Wanted | None]):
         while (state := fetching.state).stage in ("running", "waiting") and not self._cancelled:
             report(state.done / state.total if state.total else 0.0, so_far(state))
             fetching.join(0.25)
-        fetching.leave()
+        if self._put_off:
+            # Another choice may follow, which is not to be followed by this download.
+            fetching.stop()
+        else:
+            fetching.leave()
         if state.stage == "failed":
             raise EngineError(state.sentence)
 
