@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pocket.architecture import TRAINED
 from pocket.data import conversations as talk
 from pocket.features import Mel
 from pocket.feed import Kind
 from pocket.forward import Batch
+from pocket.model import TRAINED
 
 
 def joined(

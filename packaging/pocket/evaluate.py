@@ -2,17 +2,21 @@
 
     PYTHONPATH=packaging PYTHON -m pocket.evaluate URL DATA [--count 400] [--json FILE]
 
-URL is the server's, as in http://127.0.0.1:8000; DATA holds the rendered speech. The server must have been started with
-`--chat-template assets/gemma_assets/templates/transcript.jinja`. Answers are greedy. Needs numpy, Pillow and soundfile.
+URL is the server's, as in http://127.0.0.1:8000, or unix:PATH for a socket; DATA holds the rendered speech. The server
+must have been started with `--chat-template assets/gemma_assets/templates/transcript.jinja`. Answers are greedy. Needs
+numpy, Pillow and soundfile.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
+import http.client
 import io
 import json
 import math
+import socket
 import urllib.request
 import wave
 from collections.abc import Callable, Sequence
@@ -29,6 +33,8 @@ from pocket.data import scene_talk
 from pocket.data.scenes import Scene
 from pocket.data.speech import RATE, Bank
 
+SECONDS = 300.0
+
 
 class Server:
     """A vLLM server, asked one request at a time by each caller."""
@@ -40,8 +46,23 @@ class Server:
 
     def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
+        if self._url.startswith("unix:"):
+            return self._over_socket(path, data)
         request = urllib.request.Request(self._url + path, data, self._headers)
-        with urllib.request.urlopen(request, timeout=300) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            made: dict[str, Any] = json.load(answer)
+            return made
+
+    def _over_socket(self, path: str, data: bytes | None) -> dict[str, Any]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        with contextlib.closing(connection):
+            connection.sock.settimeout(SECONDS)
+            connection.sock.connect(self._url.removeprefix("unix:"))
+            connection.request("GET" if data is None else "POST", path, data, self._headers)
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise OSError(f"{path} answered {answer.status}: {answer.read(500)!r}")
             made: dict[str, Any] = json.load(answer)
             return made
 

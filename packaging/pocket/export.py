@@ -15,8 +15,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
-from pocket import architecture, model, tokenizer, weights
-from pocket.architecture import TRAINED
+from pocket import model, tokenizer, weights
+from pocket.model import TRAINED
 from pocket.tokenizer import SPECIAL
 
 
@@ -37,9 +37,9 @@ def write(source: Path, data: Path, folder: Path) -> dict[str, int]:
         top_p=0.9,
     )
     made.save_pretrained(folder)
-    architecture.write_config(folder, TRAINED)
+    model.write_config(folder, TRAINED)
     core = Tokenizer.from_file(str(data / "tokenizer.json"))
-    tokenizer.save(core, folder, architecture.IMAGE_TOKENS, architecture.CONTEXT, TRAINED.bands)
+    tokenizer.save(core, folder, model.IMAGE_TOKENS, model.CONTEXT, TRAINED.bands)
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import multiprocessing as mp
 import os
@@ -9,6 +10,7 @@ import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -129,11 +131,11 @@ class Feed:
         fork = mp.get_context("fork")
         self.kinds = kinds
         self.blocks: list[tuple[int, Block]] = []
-        self._memory = []
+        self.memory: list[mmap.mmap] = []
         order = [index for turn in range(max(slots)) for index in range(len(kinds)) if turn < slots[index]]
         for index in order:
-            self._memory.append(mmap.mmap(-1, _bytes(kinds[index])))
-            self.blocks.append((index, empty_block(kinds[index], self._memory[-1])))
+            self.memory.append(mmap.mmap(-1, _bytes(kinds[index])))
+            self.blocks.append((index, empty_block(kinds[index], self.memory[-1])))
         self._free, self._ready = fork.Queue(), fork.Queue()
         for slot in range(len(self.blocks)):
             self._free.put(slot)
@@ -145,11 +147,15 @@ class Feed:
             worker.start()
 
     def take(self, wait: bool) -> int | None:
-        """A finished slot, or None if there is none (yet)."""
-        try:
-            return self._ready.get(wait, 60 if wait else None)
-        except queue.Empty:
-            return None
+        """A finished slot, or None if there is none yet; ends with a sentence where none will come."""
+        while True:
+            try:
+                return self._ready.get(wait, 5 if wait else None)
+            except queue.Empty:
+                if not wait:
+                    return None
+                if not all(worker.is_alive() for worker in self._workers):
+                    raise SystemExit("a process that makes rows has ended: what it said stands above") from None
 
     def give(self, slot: int) -> None:
         """Let a slot be filled anew."""
@@ -159,6 +165,8 @@ class Feed:
         """End the workers."""
         for worker in self._workers:
             worker.terminate()
+        for worker in self._workers:
+            worker.join()
 
 
 class Pool:
@@ -188,31 +196,65 @@ class Pool:
         return {name: values[index] for name, values in self.arrays.items()}
 
 
-Filler = Callable[[bool], None]
+class Pinned:
+    """Memory that the GPU copies from by itself, without the processor's help, until `close`.
+
+    Nothing may be freed while it is pinned: the next memory at such an address would be pinned in part, and copies from
+    it end with "CUDA error: invalid argument". `driver` has cudaHostRegister and cudaHostUnregister.
+    """
+
+    def __init__(self, memory: list[mmap.mmap], driver: Any, settle: Callable[[], None]) -> None:
+        self._driver, self._settle = driver, settle
+        self._addresses = []
+        for each in memory:
+            address = torch.from_numpy(np.frombuffer(each, np.uint8)).data_ptr()
+            if int(driver.cudaHostRegister(address, len(each), 0)) == 0:
+                self._addresses.append(address)
+            else:
+                # Where pinning is refused copies are merely slower; but the next kernel would be blamed for it.
+                with contextlib.suppress(RuntimeError):
+                    settle()
+
+    def close(self) -> None:
+        """Wait for copies under way, then unpin."""
+        self._settle()
+        while self._addresses:
+            self._driver.cudaHostUnregister(self._addresses.pop())
 
 
-def filler(feed: Feed, pools: list[Pool], device: torch.device) -> Filler:
-    """A function that moves what is ready into the pools; it waits for one block if asked to."""
-    pending: list[tuple[int, torch.cuda.Event]] = []
-    if device.type == "cuda":
-        for memory in feed._memory:
-            address = torch.from_numpy(np.frombuffer(memory, np.uint8)).data_ptr()
-            # Pinned memory is copied without the processor's help; where pinning is refused, copies are merely slower.
-            torch.cuda.cudart().cudaHostRegister(address, len(memory), 0)
+class Mover:
+    """Moves blocks that are ready into the pools."""
 
-    def move(wait: bool) -> None:
-        while pending and pending[0][1].query():
-            feed.give(pending.pop(0)[0])
-        slot = feed.take(wait)
+    def __init__(self, feed: Feed, pools: list[Pool], device: torch.device) -> None:
+        self._feed, self._pools = feed, pools
+        self._pending: list[tuple[int, torch.cuda.Event]] = []
+        self._pinned = None
+
+        def settle() -> None:
+            torch.zeros(1, device=device).add_(1)
+            torch.cuda.synchronize()
+
+        if device.type == "cuda":
+            self._pinned = Pinned(feed.memory, torch.cuda.cudart(), settle)
+
+    def move(self, wait: bool) -> None:
+        """Take what is ready, at least one block with `wait`."""
+        while self._pending and self._pending[0][1].query():
+            self._feed.give(self._pending.pop(0)[0])
+        slot = self._feed.take(wait)
         while slot is not None:
-            index, block = feed.blocks[slot]
-            pools[index].add(block)
-            if device.type == "cuda":
+            index, block = self._feed.blocks[slot]
+            self._pools[index].add(block)
+            if self._pinned is not None:
                 event = torch.cuda.Event()
                 event.record()
-                pending.append((slot, event))
+                self._pending.append((slot, event))
             else:
-                feed.give(slot)
-            slot = feed.take(False)
+                self._feed.give(slot)
+            slot = self._feed.take(False)
 
-    return move
+    def close(self) -> None:
+        """End the feed's workers, and leave its memory to be freed."""
+        self._feed.close()
+        if self._pinned is not None:
+            self._pinned.close()

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from transformers import Gemma4ForConditionalGeneration, GenerationConfig
 
-from pocket import architecture, tokenizer
-from pocket.architecture import TINY
-from pocket.model import open_bounds
+from pocket import model as shapes
+from pocket import tokenizer
+from pocket.model import TINY, open_bounds
 
 TEXT = Path(__file__).parents[2] / "assets" / "gemma_assets" / "samples" / "calibration.txt"
 # Small beside what a layer adds, so that a token's own (tied) embedding does not always win.
@@ -47,7 +47,7 @@ def draw(model: torch.nn.Module, seed: int) -> None:
 
 def write(folder: Path, seed: int) -> int:
     """Write the checkpoint into `folder` and return its number of parameters."""
-    config = architecture.config(TINY)
+    config = shapes.config(TINY)
     model = Gemma4ForConditionalGeneration(config)
     draw(model, seed)
     model.to(torch.bfloat16)
@@ -58,9 +58,9 @@ def write(folder: Path, seed: int) -> int:
         pad_token_id=tokenizer.SPECIAL["<pad>"],
     )
     model.save_pretrained(folder)
-    architecture.write_config(folder, TINY)
+    shapes.write_config(folder, TINY)
     core = tokenizer.train(TEXT.read_text("utf-8").splitlines(), TINY.vocabulary)
-    tokenizer.save(core, folder, architecture.IMAGE_TOKENS, architecture.CONTEXT, TINY.bands)
+    tokenizer.save(core, folder, shapes.IMAGE_TOKENS, shapes.CONTEXT, TINY.bands)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -1,9 +1,10 @@
 """Train the pocket checkpoint, on one GPU for minutes at a time or, with `--smoke`, on a CPU for a few steps.
 
-    PYTHONPATH=packaging PYTHON -m pocket.train DATA OUT [--resume FOLDER] [--seconds 500] [--lr 2e-3 1e-3] ...
+    PYTHONPATH=packaging PYTHON -m pocket.train DATA OUT [--resume FOLDER] [--length 500] [--lr 2e-3 1e-3] ...
 
 DATA holds `speech.flac` and `speech.json` (pocket.data.speech) and `tokenizer.json` (pocket.vocabulary). Weights go to
-OUT, from where `--resume` takes them. README.md beside this has the runs that the bundled checkpoint came from.
+OUT, from where `--resume` takes them; AdamW's moments are not kept, and build up again while the rate warms up.
+README.md beside this has the runs that the bundled checkpoint came from.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pocket.data import conversations as talk
 from pocket.data.speech import Bank
 from pocket.exam import Exam
 from pocket.features import Mel
-from pocket.feed import Feed, Kind, Pool, filler
+from pocket.feed import Feed, Kind, Mover, Pool
 from pocket.forward import Pocket
 
 WARM_UP = 300
@@ -65,19 +66,26 @@ def groups(inner: torch.nn.Module) -> list[dict[str, object]]:
 
 
 def train(options: argparse.Namespace, saved: Callable[[float], None] = lambda _: None) -> bool:
-    """Train until the schedule or the time allowed is over; returns whether the schedule is.
+    """Train until the schedule or what is allowed of it is over; returns whether the schedule is.
 
-    `saved` is told the seconds of the schedule that are behind, each time the weights have been written.
+    A schedule is in seconds, with compiling and what else goes before, or in steps for a rehearsal, whose speed says
+    nothing. `saved` is told how much of it is behind, each time the weights have been written.
     """
-    begun_at = time.monotonic()
-    # Where an earlier run has spent some of the schedule, this one starts so much further on.
-    started = begun_at - options.spent
+    started = time.monotonic()
+
+    def behind(step: int) -> float:
+        # Where an earlier run has spent some of the schedule, this one starts so much further on.
+        return float(options.spent + (step if options.smoke else time.monotonic() - started))
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     todo = plan(options.mixed, options.smoke)
     seed = f"train {options.seed} {options.stage}" + (f" from {options.spent:.0f}" if options.spent else "")
     workers = max(1, (os.cpu_count() or 2) - 1) if not options.smoke else 1
     feed = Feed(list(todo.kinds), list(todo.slots), options.data, seed, workers)
 
+    if options.smoke:
+        # Two threads on a busy machine of two processors wait for each other most of the time.
+        torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     torch.set_float32_matmul_precision("high")
     made = model.fresh(options.seed)
@@ -90,37 +98,36 @@ def train(options: argparse.Namespace, saved: Callable[[float], None] = lambda _
     coder = talk.Coder(Tokenizer.from_file(str(options.data / "tokenizer.json")))
     exam = Exam(coder, Bank(options.data), device, 4 if options.smoke else 512)
     pools = [Pool(kind, rows, device) for kind, rows in zip(todo.kinds, todo.pools, strict=True)]
-    move = filler(feed, pools, device)
+    mover = Mover(feed, pools, device)
     # The running step's compiled code; the exam runs the same modules as they are.
     step_forward = torch.compile(pocket, dynamic=False) if options.compile else pocket
     optimizer = torch.optim.AdamW(
         groups(pocket), lr=options.lr[0], betas=(0.9, 0.98), eps=1e-8, fused=device.type == "cuda"
     )
-    generator = torch.Generator(device).manual_seed(options.seed + 1000 * options.stage)
+    # Another part of the schedule draws other rows.
+    generator = torch.Generator(device).manual_seed(options.seed + 1000 * options.stage + round(1e6 * options.spent))
     while any(not pool.filled for pool in pools):
-        move(True)
+        mover.move(True)
     print(f"{model.parts(made)} {device} ready after {time.monotonic() - started:.0f} s", flush=True)
 
     log = []
     step = 0
-    begun = time.monotonic()
     sums = torch.zeros(len(todo.kinds) * 2, device=device)
-    next_exam, next_save = begun + 60, begun + options.save_every
+    next_exam, next_save = time.monotonic() + 60, behind(step) + options.save_every
     while True:
-        now = time.monotonic()
-        # Compiling takes the first minute or more, so the clock of the schedule is the whole run's.
-        share = min(1.0, (now - started) / options.seconds)
-        if share >= 1 or now - begun_at > options.allowed or (options.smoke and step >= options.smoke_steps):
+        done = behind(step)
+        share = min(1.0, done / options.length)
+        if share >= 1 or done - options.spent >= options.allowed:
             break
-        if now > next_save:
-            next_save = now + options.save_every
+        if done >= next_save:
+            next_save = done + options.save_every
             weights.save(made, options.out)
-            saved(now - started)
+            saved(done)
         rate = (options.lr[0] + (options.lr[1] - options.lr[0]) * share) * min(1.0, (step + 1) / WARM_UP)
         for group in optimizer.param_groups:
             group["lr"] = rate
         if step % 2 == 0:
-            move(False)
+            mover.move(False)
         if scales:
             fakequant.refresh(scales, activations=step % 2 == 1)
         drawn = [pool.draw(count, generator) for pool, count in zip(pools, todo.rows, strict=True)]
@@ -163,9 +170,10 @@ def train(options: argparse.Namespace, saved: Callable[[float], None] = lambda _
                 line["exam"] = exam.marks(pocket, mel)
             log.append(line)
             print(json.dumps(line), flush=True)
-            if not torch.isfinite(sums).all() or values[0] != values[0]:
-                break
-    feed.close()
+            if not all(map(math.isfinite, values)):
+                mover.close()
+                raise SystemExit(f"the loss is no number at step {step}: the weights saved before are kept")
+    mover.close()
     if scales:
         fakequant.refresh(scales, activations=False)
     result = {"steps": step, "seconds": round(time.monotonic() - started), "exam": exam.marks(pocket, mel)}
@@ -174,11 +182,14 @@ def train(options: argparse.Namespace, saved: Callable[[float], None] = lambda _
         result["exam with rounded activations"] = exam.marks(pocket, mel)
     print(json.dumps(result), flush=True)
     weights.save(made, options.out)
-    spent = time.monotonic() - started
+    spent = behind(step)
     saved(spent)
-    with (options.out / f"log-{options.stage}.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(line) + "\n" for line in [*log, result])
-    return spent >= options.seconds or (options.smoke and step >= options.smoke_steps)
+    # Written anew: what was carried here from another machine may be closed to writing.
+    path = options.out / f"log-{options.stage}.jsonl"
+    before = path.read_text("utf-8") if path.is_file() else ""
+    path.with_suffix(".new").write_text(before + "".join(json.dumps(line) + "\n" for line in [*log, result]), "utf-8")
+    path.with_suffix(".new").replace(path)
+    return spent >= options.length
 
 
 def parser() -> argparse.ArgumentParser:
@@ -187,7 +198,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--resume", type=Path)
-    parser.add_argument("--seconds", type=float, default=500)
+    parser.add_argument(
+        "--length", type=float, default=500, help="of the whole schedule, in seconds or, with --smoke, steps"
+    )
     parser.add_argument("--lr", type=float, nargs=2, default=(2e-3, 2e-3))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stage", type=int, default=0)
@@ -195,11 +208,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--quantised", action="store_true")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--every", type=int, default=100)
-    parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--smoke-steps", type=int, default=3)
-    parser.add_argument("--spent", type=float, default=0.0, help="seconds of the schedule that are behind")
-    parser.add_argument("--allowed", type=float, default=math.inf, help="seconds that this run may take")
-    parser.add_argument("--save-every", type=float, default=math.inf, help="seconds between two savings")
+    parser.add_argument("--smoke", action="store_true", help="a rehearsal: two rows of each kind in a step")
+    parser.add_argument("--spent", type=float, default=0.0, help="how much of the schedule is behind")
+    parser.add_argument("--allowed", type=float, default=math.inf, help="how much of it this run may do")
+    parser.add_argument("--save-every", type=float, default=math.inf, help="how much lies between two savings")
     return parser
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pocket import tokenizer
-from pocket.architecture import TRAINED
 from pocket.data import conversations, scene_talk, scenes, sound_talk, stories, talk
 from pocket.data.dice import Dice
 from pocket.data.sound import TONES
 from pocket.data.speech import WORDS
+from pocket.model import TRAINED
 
 
 def texts() -> Iterator[str]:

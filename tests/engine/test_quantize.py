@@ -122,20 +122,31 @@ def test_each_search_leaves_less_of_the_error_that_it_looks_at(made: Made) -> No
     assert errors["hessian, outputs"] < 0.7 * errors["mse, outputs"]
 
 
+def test_w4a4_is_shown_the_bundled_pictures_and_clips_beside_text(made: Made) -> None:
+    shown = json.loads((made.activations_too / "quantize.json").read_text())["calibration"]
+    assert (shown["texts"], shown["pictures"], shown["clips"]) == (8, 24, 24)
+    assert "8 texts, 24 pictures, 24 clips" in (made.activations_too / "README.md").read_text()
+
+
 def test_options_combine_and_the_card_tells_them(made: Made, tmp_path: Path) -> None:
-    target = tmp_path / "made"
-    words = ["quantize", str(made.source), str(target), "--scales", "hessian", "--keep-per-layer", "--samples", "8"]
-    assert main([*words, "--python", str(made.tools.python)]) == 0
+    """Calibrated with a file of one's own: texts, a picture and a clip."""
+    target, own = tmp_path / "made", tmp_path / "own.jsonl"
+    rows: list[dict[str, str]] = [{"text": f"The fox found {count} berries."} for count in ("two", "three", "four")]
+    rows += [{"text": "What is this?", "image": str(asset("samples") / "scene.png")}]
+    rows += [{"text": "What do you hear?", "audio": str(asset("samples") / "words.wav")}]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["quantize", str(made.source), str(target), "--scales", "hessian", "--keep-per-layer", "--samples", "2"]
+    assert main([*words, "--calib", str(own), "--python", str(made.tools.python)]) == 0
     source = read_checkpoint(made.source)
     plain, searched = (verify(read_checkpoint(each), source) for each in (made.weights_only, target))
     assert searched.ok, searched.problems
     assert (searched.uneven, searched.rounded) == (0, plain.rounded - 13)
     record = json.loads((target / "quantize.json").read_text())
-    assert record["calibration"]["texts"] == 8
-    assert (record["calibration"]["pictures"], record["calibration"]["clips"]) == (24, 24)
+    shown = record["calibration"]
+    assert (shown["name"], shown["texts"], shown["pictures"], shown["clips"]) == ("own.jsonl", 2, 1, 1)
     card = (target / "README.md").read_text()
     assert "weighed by the inputs" in card
-    assert "8 texts, 24 pictures, 24 clips" in card
+    assert "2 texts, 1 picture, 1 clip" in card
 
 
 def probe(tools: Runtime, *words: str) -> str:

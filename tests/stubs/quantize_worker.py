@@ -24,6 +24,10 @@ def main() -> None:
             progress.write(json.dumps({"stage": "load", "fraction": part, "text": "loading"}) + "\n")
             progress.flush()
         task = os.environ["WORKER"]
+        if task == "unfit":
+            progress.write(json.dumps({"unfit": "there is no room left for made"}) + "\n")
+            progress.flush()
+            sys.exit(5)
         if task == "fail":
             sys.exit("ValueError: the layers do not fit")
         made = checkpoints.quantised_tensors(checkpoints.source_tensors())

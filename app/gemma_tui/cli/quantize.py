@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     _print_plan(intended, name)
     if args.dry_run:
         return 0
+    room.refuse_tokenizer(intended)
     room.refuse_room(intended, args.target)
     tools = find_tools(args.python)
     stopped: list[int] = []

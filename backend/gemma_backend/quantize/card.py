@@ -98,7 +98,11 @@ def with_evaluation(card: str, text: str) -> str:
 def _calibration(found: Mapping[str, Any] | None, options: Mapping[str, Any]) -> str:
     if not found:
         return "none: only weights are rounded"
-    seen = [f"{found[kind]} {kind}" for kind in ("texts", "pictures", "clips") if found.get(kind)]
+    seen = [
+        f"{found[kind]} {kind if found[kind] != 1 else kind[:-1]}"
+        for kind in ("texts", "pictures", "clips")
+        if found.get(kind)
+    ]
     digests = ", ".join(f"`{name}` (SHA-256 `{digest}`)" for name, digest in found["files"].items())
     return (
         f"{found['name']}: {', '.join(seen)}; batches of {options['batch_size']}, at most {options['seq_len']} tokens "

@@ -96,6 +96,7 @@ class Plan:
 def plan(checkpoint: Checkpoint, options: Options) -> Plan:
     """Plan for quantising `checkpoint`; BadInput if it can't be: quantised already, or no Gemma model."""
     _refuse_format(checkpoint)
+    _refuse_types(checkpoint)
     unused = unused_tensors(checkpoint)
     layers = [
         tensor
@@ -136,8 +137,24 @@ def _refuse_format(checkpoint: Checkpoint) -> None:
     if not checkpoint.architecture.startswith("Gemma"):
         named = checkpoint.architecture or "no architecture"
         raise BadInput(f"{checkpoint.folder} is no Gemma checkpoint (config.json names {named}): give one that is.")
-    if not any(tensor.dtype in ("BF16", "F16", "F32") for tensor in checkpoint.tensors.values()):
+    if not any(map(_is_float, checkpoint.tensors.values())):
         raise BadInput(f"{checkpoint.folder} holds no BF16, FP16 or FP32 weights: give the unquantised checkpoint.")
+
+
+def _refuse_types(checkpoint: Checkpoint) -> None:
+    weights = (tensor for tensor in checkpoint.tensors.values() if tensor.name.endswith(".weight"))
+    odd = [tensor for tensor in weights if not _is_float(tensor)]
+    if odd:
+        raise BadInput(f"{odd[0].name} has the type {odd[0].dtype}: give the checkpoint in BF16, FP16 or FP32.")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a checkpoint folder holds the words."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.dtype in ("BF16", "F16", "F32")
 
 
 def _is_layer(tensor: Tensor) -> bool:
@@ -147,7 +164,7 @@ def _is_layer(tensor: Tensor) -> bool:
         tensor.name.endswith(".weight")
         and len(tensor.shape) == 2
         and not leaf.startswith("embed_tokens")
-        and tensor.dtype in ("BF16", "F16", "F32")
+        and _is_float(tensor)
     )
 
 
@@ -209,6 +226,8 @@ def _notes(checkpoint: Checkpoint, options: Options, layers: list[Tensor]) -> tu
             notes.append("Text alone is shown: ranges that only pictures and sound reach will be cut off.")
     else:
         notes.append("Weights alone are rounded, so calibration text would change nothing: none is read.")
+    if not has_tokenizer(checkpoint.folder):
+        notes.append("No tokenizer lies beside the weights: the result can't be served until tokenizer.json is there.")
     dropped = len(unused_tensors(checkpoint))
     if dropped:
         notes.append(

@@ -1,11 +1,11 @@
-"""Whether there is room: free disk and memory of this machine, and the refusals that follow from them."""
+"""Whether the work can be done here: room on disk and in memory, the target, the tokenizer, and their refusals."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from gemma_backend.quantize.plan import Plan
+from gemma_backend.quantize.plan import Plan, has_tokenizer
 from gemma_backend.types import BadInput
 
 GB = 1e9
@@ -29,6 +29,12 @@ def refuse_target(source: Path, target: Path) -> None:
         raise BadInput(f"{target} is not empty: give a folder that does not exist yet, or empty this one.")
     if target.resolve().is_relative_to(source.resolve()):
         raise BadInput(f"{target} lies inside the source checkpoint: give a folder elsewhere.")
+
+
+def refuse_tokenizer(plan: Plan) -> None:
+    """BadInput if texts have to be shown to a model that brings no tokenizer."""
+    if plan.options.calibrates and not has_tokenizer(plan.source):
+        raise BadInput(f"{plan.source} holds no tokenizer, which calibrating needs: copy tokenizer.json into it.")
 
 
 def refuse_room(plan: Plan, target: Path, *, memory: int | None = None, disk: int | None = None) -> None:

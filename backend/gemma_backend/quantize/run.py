@@ -35,6 +35,8 @@ _ENVIRONMENT = {
     "PYTHONNOUSERSITE": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
+# What the script ends with where it was given something that won't do; its last line says why.
+UNFIT = 5
 _ERROR = re.compile(r"[\w.]*(Error|Exception): \S")
 
 
@@ -129,12 +131,19 @@ def _work(
 ) -> int:
     """Run the worker to its end; returns its peak memory in bytes (0 where the system does not tell)."""
     log = paths.ensure(paths.log_dir()) / "quantize.log"
+    unfit: list[str] = []
     reading, writing = os.pipe()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | _ENVIRONMENT
     with contextlib.ExitStack() as stack:
         words = stack.enter_context(os.fdopen(reading, encoding="utf-8"))
         try:
             opened = stack.enter_context(log.open("wb"))
+        except OSError as error:
+            os.close(writing)
+            raise EngineError(
+                f"The log {log} can't be written ({error.strerror}): free or mend that folder."
+            ) from error
+        try:
             worker = subprocess.Popen(
                 [*command, "--progress-fd", str(writing)],
                 stdin=subprocess.DEVNULL,
@@ -153,7 +162,7 @@ def _work(
         finally:
             os.close(writing)
         stack.callback(_end, worker)
-        listener = threading.Thread(target=_listen, args=(words, progress), daemon=True)
+        listener = threading.Thread(target=_listen, args=(words, progress, unfit), daemon=True)
         listener.start()
         peak = 0
         while worker.poll() is None:
@@ -162,16 +171,21 @@ def _work(
             peak = max(peak, _peak_memory(worker.pid))
             time.sleep(0.1)
         listener.join(5)
+    if worker.returncode == UNFIT:
+        raise BadInput(_sentence(unfit[-1] if unfit else _last_words(log)[-1]))
     if worker.returncode:
         raise EngineError(f"Quantising failed: {_last_line(log, worker.returncode)} The log is {log}.")
     return peak
 
 
-def _listen(words: IO[str], progress: Callable[[Progress], None]) -> None:
+def _listen(words: IO[str], progress: Callable[[Progress], None], unfit: list[str]) -> None:
     for line in words:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             told = json.loads(line)
-            progress(Progress(str(told["stage"]), float(told["fraction"]), str(told["text"])))
+            if "unfit" in told:
+                unfit.append(str(told["unfit"]))
+            else:
+                progress(Progress(str(told["stage"]), float(told["fraction"]), str(told["text"])))
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
@@ -193,10 +207,19 @@ def _last_line(log: Path, code: int) -> str:
     """The worker's last words as a sentence."""
     if code == -signal.SIGKILL:
         return "the system ended it, most likely for lack of memory."
-    lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    lines = _last_words(log)
     # Progress of libraries can follow the error, so the last line that names one counts.
     errors = [line for line in lines if _ERROR.match(line)]
-    said = (errors or lines or [f"it ended with code {code}"])[-1]
+    return _sentence((errors or lines)[-1])
+
+
+def _last_words(log: Path) -> list[str]:
+    lines = [line.strip() for line in log.read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    return lines or ["it ended without a word"]
+
+
+def _sentence(said: str) -> str:
+    said = f"{said[:1].upper()}{said[1:]}" if said.startswith("there ") else said
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 

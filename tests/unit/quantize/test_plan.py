@@ -12,7 +12,7 @@ import pytest
 
 from gemma_backend.checkpoint.header import Checkpoint, read_checkpoint
 from gemma_backend.quantize import room
-from gemma_backend.quantize.plan import PER_LAYER, Options, plan
+from gemma_backend.quantize.plan import FORMATS, PER_LAYER, Options, plan
 from gemma_backend.types import BadInput
 from stubs import checkpoints
 
@@ -108,6 +108,11 @@ def test_a_gemma_3_text_model_is_planned_too(tmp_path: Path) -> None:
         ({}, checkpoints.source_tensors(), "no Gemma checkpoint"),
         (checkpoints.CONFIG, {"a.weight": ("U8", np.zeros((2, 16), np.uint8))}, "no BF16"),
         (checkpoints.CONFIG, checkpoints.source_tensors(width=120), "does not divide"),
+        (
+            checkpoints.CONFIG,
+            checkpoints.source_tensors() | {"model.language_model.norm.weight": ("I32", np.zeros(4, np.int32))},
+            "norm.weight has the type I32: give the checkpoint in BF16",
+        ),
     ],
 )
 def test_what_can_not_be_quantised_is_refused(tmp_path: Path, config: dict, tensors: dict, wanted: str) -> None:
@@ -135,3 +140,16 @@ def test_targets_that_would_lose_something_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     room.refuse_target(source, tmp_path / "empty")
     room.refuse_target(source, tmp_path / "new")
+
+
+def test_a_missing_tokenizer_is_told_and_refused_where_texts_are_shown(tmp_path: Path) -> None:
+    source = checkpoints.checkpoint(tmp_path / "source", checkpoints.source_tensors())
+    (source / "tokenizer.json").unlink(missing_ok=True)
+    plain, shown = (plan(read_checkpoint(source), Options(format=form)) for form in FORMATS)
+    assert any("No tokenizer" in note for note in plain.notes)
+    room.refuse_tokenizer(plain)
+    with pytest.raises(BadInput, match="holds no tokenizer, which calibrating needs"):
+        room.refuse_tokenizer(shown)
+    (source / "tokenizer.json").write_text("{}")
+    room.refuse_tokenizer(shown)
+    assert not any("No tokenizer" in note for note in plan(read_checkpoint(source), Options()).notes)

@@ -76,6 +76,16 @@ def test_a_failing_run_leaves_nothing(
     assert left(tmp_path) == []
 
 
+def test_what_the_worker_finds_unfit_is_told_without_a_log(
+    tmp_path: Path, runtime: Runtime, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER", "unfit")
+    with pytest.raises(BadInput) as caught:
+        run(planned, tmp_path / "out" / "made", runtime, name="source")
+    assert str(caught.value) == "There is no room left for made."
+    assert left(tmp_path) == []
+
+
 def test_a_cancelled_run_kills_the_worker_and_leaves_nothing(
     tmp_path: Path, runtime: Runtime, planned: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

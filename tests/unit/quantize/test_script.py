@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,12 @@ def load(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def one_tensor(dtype: str) -> bytes:
+    """A safetensors file of one number, called a."""
+    header = json.dumps({"a": {"dtype": dtype, "shape": [1], "data_offsets": [0, 1]}}).encode()
+    return struct.pack("<Q", len(header)) + header + b"\0"
 
 
 @pytest.fixture
@@ -86,14 +94,14 @@ def test_calibration_with_pictures_and_clips(script: ModuleType, tmp_path: Path)
         ("plain", None, None),
     ]
     (tmp_path / "b.jsonl").write_text('{"text": "What?", "audio": "missing.wav"}\n')
-    with pytest.raises(SystemExit, match=r"b\.jsonl, line 1: there is no file .*missing\.wav"):
+    with pytest.raises(script.Unfit, match=r"b\.jsonl, line 1: there is no file .*missing\.wav"):
         script.samples(tmp_path / "b.jsonl")
 
 
 @pytest.mark.parametrize("data", ["{not json\n", '{"id": 3}\n', "[]\n"])
 def test_calibration_that_is_no_text_gets_one_sentence(script: ModuleType, tmp_path: Path, data: str) -> None:
     (tmp_path / "a.jsonl").write_text(data)
-    with pytest.raises(SystemExit, match=r"a\.jsonl, line 1"):
+    with pytest.raises(script.Unfit, match=r"a\.jsonl, line 1"):
         script.samples(tmp_path / "a.jsonl")
 
 
@@ -121,6 +129,45 @@ def test_it_refuses_a_full_folder_before_importing_anything(tmp_path: Path) -> N
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "source", str(tmp_path)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert "is not empty" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"", "is damaged or no safetensors file"),
+        (b"\xff" * 100, "is damaged or no safetensors file"),
+        (struct.pack("<Q", 2) + b"[]", "is damaged or no safetensors file"),
+        (one_tensor("F4"), "a has the type F4"),
+    ],
+)
+def test_files_without_tensors_get_one_sentence(script: ModuleType, tmp_path: Path, data: bytes, wanted: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(data)
+    with pytest.raises(script.Unfit, match=wanted):
+        script.stored(tmp_path)
+
+
+def test_a_tensor_in_two_files_is_refused(script: ModuleType, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.safetensors").write_bytes(one_tensor("U8"))
+    with pytest.raises(script.Unfit, match=r"a is in a\.safetensors and in b\.safetensors: remove"):
+        script.stored(tmp_path)
+
+
+def test_whoever_asked_for_it_and_was_killed_leaves_nothing(script: ModuleType, tmp_path: Path) -> None:
+    """The other end of the pipe goes: the worker ends by itself, and its half result with it."""
+    building = tmp_path / "building"
+    building.mkdir()
+    reading, writing = os.pipe()
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import quantize, pathlib, threading;"
+        f"quantize.watch({writing}, pathlib.Path({str(building)!r}))"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], pass_fds=(writing,))
+    os.close(writing)
+    assert worker.poll() is None and building.exists()
+    os.close(reading)
+    assert worker.wait() == 1
+    assert not building.exists()

@@ -16,18 +16,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import errno
+import functools
 import hashlib
 import importlib.metadata
 import inspect
 import json
 import math
+import mmap
 import os
 import platform
 import random
 import re
+import select
 import shutil
 import struct
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,7 +77,15 @@ DEFAULTS: dict[str, Any] = {
     "fuse_scales": True,
     "scales": "max",
 }
+# The exit code where source, calibration set or place won't do, as gemma-tui has it.
+UNFIT = 5
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FLOATS = ("BF16", "F16", "F32")
 WIDTH = {"F8_E4M3": 1, "U8": 1, "BOOL": 1, "BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F64": 8, "I64": 8}
+
+
+class Unfit(Exception):
+    """What was given won't do; says why, and what to do, in a sentence."""
 
 
 class Progress:
@@ -95,6 +108,12 @@ class Progress:
         elif text != self._said:
             self._said = text
             sys.stderr.write(f"{stage}: {text}\n")
+
+    def unfit(self, why: str) -> None:
+        """Tell why it can't be done also where standard error, on a full disk, keeps nothing."""
+        if self._out is not None:
+            self._out.write(json.dumps({"unfit": why}) + "\n")
+            self._out.flush()
 
 
 @dataclass(frozen=True)
@@ -125,23 +144,73 @@ class Stored:
             while done < len(view):
                 got = file.readinto(view[done:])
                 if not got:
-                    raise SystemExit(f"{self.file} is cut off")
+                    raise Unfit(f"{self.file} is cut off: copy or download it again")
                 done += got
-        kind = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}[self.dtype]
-        return buffer.view(kind).reshape(rows, *self.shape[1:])
+        return buffer.view(_kind(self.dtype)).reshape(rows, *self.shape[1:])
+
+    def mapped(self) -> Any:
+        """All of it as a torch tensor whose pages are the file's; one that is written to becomes a copy."""
+        import torch
+
+        if not self.nbytes or self.start % WIDTH[self.dtype]:
+            return self.read(0, self.shape[0]) if self.nbytes else torch.empty(self.shape, dtype=_kind(self.dtype))
+        pages, count = _pages(self.file), math.prod(self.shape)
+        return torch.frombuffer(pages, dtype=_kind(self.dtype), count=count, offset=self.start).view(self.shape)
+
+    def unsound(self, part: Any) -> str | None:
+        """What is wrong with some of its numbers, or None; a bound may be infinite, a weight may not."""
+        import torch
+
+        if self.dtype not in FLOATS:
+            return None
+        values = part
+        if not isinstance(part, torch.Tensor):
+            count = len(part) // WIDTH[self.dtype]
+            values = torch.frombuffer(bytearray(part), dtype=_kind(self.dtype), count=count)
+        wrong = (~torch.isfinite(values) if self.name.endswith(".weight") else torch.isnan(values)).any()
+        if not wrong:
+            return None
+        return f"{self.name} holds numbers that are none (NaN or infinite): give a checkpoint whose training was sound"
+
+
+@functools.lru_cache
+def _pages(file: Path) -> mmap.mmap:
+    """A file in memory, read page by page as it is needed."""
+    flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def _kind(dtype: str) -> Any:
+    import torch
+
+    names = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64"}
+    names |= {"U8": "uint8", "BOOL": "bool", "F8_E4M3": "float8_e4m3fn"}
+    return getattr(torch, names[dtype])
 
 
 def stored(folder: Path) -> dict[str, Stored]:
     """Every tensor of a checkpoint folder, by name."""
-    found = {}
+    found: dict[str, Stored] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            header = json.loads(file.read(length))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                place = 8 + length + entry["data_offsets"][0]
-                found[name] = Stored(name, entry["dtype"], tuple(entry["shape"]), path, place)
+        try:
+            with path.open("rb") as file:
+                length = struct.unpack("<Q", file.read(8))[0]
+                header = json.loads(file.read(min(length, path.stat().st_size)))
+            header.pop("__metadata__", None)
+            new = {
+                name: Stored(name, entry["dtype"], tuple(entry["shape"]), path, 8 + length + entry["data_offsets"][0])
+                for name, entry in header.items()
+            }
+            unknown = [tensor for tensor in new.values() if tensor.dtype not in WIDTH]
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unfit(f"{path} is damaged or no safetensors file: copy or download it again") from error
+        if unknown:
+            raise Unfit(f"{unknown[0].name} has the type {unknown[0].dtype}: give the checkpoint in BF16")
+        twice = sorted(set(new) & set(found))
+        if twice:
+            raise Unfit(f"{twice[0]} is in {found[twice[0]].file.name} and in {path.name}: remove the file too many")
+        found |= new
     return found
 
 
@@ -219,7 +288,11 @@ def architecture(source: Path) -> Any:
     names = json.loads(source.joinpath("config.json").read_text("utf-8")).get("architectures") or []
     kind = getattr(transformers, names[0], None) if names else None
     if kind is None:
-        raise SystemExit(f"transformers {transformers.__version__} does not know the architecture {names}")
+        named = ", ".join(map(str, names)) or "none"
+        raise Unfit(
+            f"transformers {transformers.__version__} does not know the architecture {named}: install a newer runtime, "
+            "or correct config.json"
+        )
     return kind
 
 
@@ -257,13 +330,19 @@ def decide(source: Path, tensors: dict[str, Stored], options: argparse.Namespace
     from modelopt.torch.export.quant_utils import get_quant_config
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(source, local_files_only=True)
-    with torch.device("meta"):
-        model = architecture(source)(config)
+    kind = architecture(source)
+    try:
+        config = AutoConfig.from_pretrained(source, local_files_only=True)
+        with torch.device("meta"):
+            model = kind(config)
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise Unfit(f"config.json describes no model that transformers can build ({said[:200]})") from error
     wanted = {core(name) for name in model.state_dict()}
     tied = {core(name) for name in (getattr(model, "_tied_weights_keys", None) or {})}
     if not config.get_text_config().tie_word_embeddings:
         tied = set()
+    _compare(source, tensors, {core(name): tuple(value.shape) for name, value in model.named_parameters()}, tied)
     mtq.quantize(model, recipe(options) | {"algorithm": None})
     modules = {
         f"{core(name)}.weight": name
@@ -278,13 +357,27 @@ def decide(source: Path, tensors: dict[str, Stored], options: argparse.Namespace
             kept.append(name)
     missing = set(modules.values()) - set(layers.values())
     if missing:
-        raise SystemExit(f"{source} lacks the weights of {sorted(missing)[0]}")
+        raise Unfit(f"{source} lacks the weights of {sorted(missing)[0]}: copy or download it again")
     said = get_quant_config(model)
     return Decision(layers, kept, said, convert_hf_quant_config_format(said))
 
 
-def load(source: Path, device: str, progress: Progress) -> Any:
-    """The source's model with its weights, in the dtype they are stored in."""
+def _compare(source: Path, tensors: dict[str, Stored], wanted: dict[str, tuple[int, ...]], tied: set[str]) -> None:
+    """Hold the file's tensors against the parameters that config.json asks for; Unfit where they do not fit."""
+    there = {core(name): tensor for name, tensor in tensors.items()}
+    for name, shape in wanted.items():
+        tensor = there.get(name)
+        if tensor is None:
+            if name not in tied:
+                raise Unfit(f"{source} lacks {name}, which its config.json asks for: copy or download it again")
+        elif tensor.shape != shape:
+            raise Unfit(f"{tensor.name} has the shape {list(tensor.shape)} where config.json asks for {list(shape)}")
+        elif tensor.dtype not in FLOATS:
+            raise Unfit(f"{tensor.name} has the type {tensor.dtype}: give the checkpoint in BF16, FP16 or FP32")
+
+
+def load(source: Path, tensors: dict[str, Stored], device: str, progress: Progress) -> Any:
+    """The source's model with its weights, in the dtype they are stored in; on a CPU they stay the file's own pages."""
     import tqdm.auto
 
     plain = tqdm.auto.tqdm
@@ -299,10 +392,19 @@ def load(source: Path, device: str, progress: Progress) -> Any:
             return shown
 
     tqdm.auto.tqdm = Told
+    # Read as usual, weights would be in memory twice: in the file's pages and as copies.
+    given: dict[str, Any] = {"device_map": device}
+    name: Path | None = source
+    if device == "cpu":
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(source, local_files_only=True)
+        given = {"config": config, "state_dict": {name: tensor.mapped() for name, tensor in tensors.items()}}
+        name = None
     try:
         return (
             architecture(source)
-            .from_pretrained(source, dtype="auto", device_map=device, local_files_only=True)
+            .from_pretrained(name, dtype="auto", local_files_only=True, **given)
             .eval()
             .requires_grad_(False)
         )
@@ -337,10 +439,10 @@ def samples(calib: Path) -> list[Sample]:
         rest = [value for kind, value in fields.items() if kind not in media]
         strings = [value for value in (fields.get("text"), *rest) if isinstance(value, str)]
         if not strings and not media:
-            raise SystemExit(f"{calib.name}, line {number}: there is no text in it")
+            raise Unfit(f"{calib.name}, line {number}: there is no text in it")
         missing = [str(path) for path in media.values() if not path.is_file()]
         if missing:
-            raise SystemExit(f"{calib.name}, line {number}: there is no file {missing[0]}")
+            raise Unfit(f"{calib.name}, line {number}: there is no file {missing[0]}")
         found.append(Sample(strings[0] if strings else "", **media))
     return found
 
@@ -372,7 +474,7 @@ class Shown:
             "clips": sum(1 for sample in self._media if sample.audio),
         }
         if not self.count:
-            raise SystemExit(f"{', '.join(map(str, options.calib))}: there is nothing in it that this model takes")
+            raise Unfit(f"{', '.join(map(str, options.calib))}: there is nothing in it that this model takes")
 
     def _takes(self, sample: Sample) -> bool:
         names = [name for name, given in (("image_token", sample.image), ("audio_token", sample.audio)) if given]
@@ -433,7 +535,12 @@ class Shown:
 
 
 def calibrate(
-    source: Path, layers: dict[str, str], options: argparse.Namespace, device: str, progress: Progress
+    source: Path,
+    tensors: dict[str, Stored],
+    layers: dict[str, str],
+    options: argparse.Namespace,
+    device: str,
+    progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
     """Show samples to the model: FP32 scales of each layer's inputs, Hessians (blocks, 16, 16), and how many samples.
 
@@ -444,7 +551,7 @@ def calibrate(
     from modelopt.torch.quantization.qtensor import NVFP4QTensor
 
     progress("load", 0.1, "loading the checkpoint")
-    model = load(source, device, progress)
+    model = load(source, tensors, device, progress)
     shown = Shown(source, options)
     modules = dict(model.named_modules())
     hessians: dict[str, Any] = {}
@@ -463,11 +570,11 @@ def calibrate(
     hooks = []
     if options.scales == "hessian":
         hooks = [modules[module].register_forward_pre_hook(listen(name)) for name, module in layers.items()]
-    known = inspect.signature(type(model).forward).parameters
-    # Scores of the last token alone: those of all, over a quarter of a million words, would take gigabytes.
-    extra = {name: value for name, value in (("logits_to_keep", 1), ("use_cache", False)) if name in known}
+    # Without the output layer, which is not rounded: over a quarter of a million words it takes gigabytes on a CPU.
+    inner = getattr(model, model.base_model_prefix)
+    known = inspect.signature(type(inner).forward).parameters
 
-    def loop(model: Any) -> None:
+    def loop(_: Any) -> None:
         done = 0
         for count, batch in shown:
             real[:] = [batch["attention_mask"].bool().to(device)]
@@ -476,7 +583,7 @@ def calibrate(
                 for name, value in batch.items()
                 if name in known
             }
-            model(**given, **extra)
+            inner(**given, use_cache=False)
             done += count
             progress("calibrate", done / shown.count, f"calibrating: {done} of {shown.count} samples")
 
@@ -524,7 +631,13 @@ def round_group(
     from modelopt.torch.quantization.qtensor import NVFP4QTensor
 
     members = [tensors[f"{name}.weight"] for name in names]
-    top = torch.stack([part.abs().max().float() for each in members for _, part in chunks(each, device)]).max()
+    tops = []
+    for each in members:
+        for _, part in chunks(each, device):
+            if wrong := each.unsound(part):
+                raise Unfit(wrong)
+            tops.append(part.abs().max().float())
+    top = torch.stack(tops).max()
     top = top.clamp(min=torch.finfo(torch.float32).tiny)
     overall = top / (E2M1_MAX * (E4M3_MAX_FOUR if options.scales == "four-over-six" else E4M3_MAX))
     for name, tensor in zip(names, members, strict=True):
@@ -613,7 +726,9 @@ def export(
             while at < tensor.nbytes:
                 data = file.read(min(COPIED, tensor.nbytes - at))
                 if not data:
-                    raise SystemExit(f"{tensor.file} is cut off")
+                    raise Unfit(f"{tensor.file} is cut off: copy or download it again")
+                if wrong := tensor.unsound(data):
+                    raise Unfit(wrong)
                 at = shards.write(name, at, data)
                 progress("export", (done + at) / total, "rounding and writing")
         done += tensor.nbytes
@@ -698,9 +813,9 @@ def parse() -> argparse.Namespace:
     options.exclude = options.exclude or []
     options.calib = options.calib or []
     if options.format == "nvfp4" and not options.calib:
-        raise SystemExit("nvfp4 rounds activations: give it text to see their range, with --calib FILE")
+        raise Unfit("nvfp4 rounds activations: give it text to see their range, with --calib FILE")
     if options.scales == "hessian" and not options.calib:
-        raise SystemExit("--scales hessian weighs errors by a layer's inputs: give it text, with --calib FILE")
+        raise Unfit("--scales hessian weighs errors by a layer's inputs: give it text, with --calib FILE")
     return options
 
 
@@ -720,7 +835,7 @@ def make(source: Path, target: Path, options: argparse.Namespace, progress: Prog
     hessians: dict[str, Any] = {}
     counts = None
     if options.format == "nvfp4" or options.scales == "hessian":
-        scales, hessians, counts = calibrate(source, decision.layers, options, device, progress)
+        scales, hessians, counts = calibrate(source, tensors, decision.layers, options, device, progress)
     with torch.no_grad():
         export(target, tensors, decision, scales, hessians, options, device, progress)
     copy_rest(source, target)
@@ -730,15 +845,25 @@ def make(source: Path, target: Path, options: argparse.Namespace, progress: Prog
     write_configs(source, target, decision)
 
 
-def main() -> None:
-    """Quantise as the command line says; ends with a sentence where that cannot be, and leaves no half result."""
-    options = parse()
+def watch(descriptor: int, building: Path) -> None:
+    """Once nobody listens any more, remove what is half made and end: whoever asked for it was killed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # what is always told: that the other end is gone
+    poll.poll()
+    shutil.rmtree(building, ignore_errors=True)
+    os._exit(1)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Quantise as the options say, and leave no half result."""
     progress = Progress(options.progress_fd)
     target = options.target.absolute()
     if target.exists() and any(target.iterdir()):
-        raise SystemExit(f"{options.target} is not empty")
+        raise Unfit(f"{options.target} is not empty: give a folder that does not exist yet")
     building = target.with_name(f".{target.name}.partial-{os.getpid()}")
     building.mkdir(parents=True)
+    if options.progress_fd is not None:
+        threading.Thread(target=watch, args=(options.progress_fd, building), daemon=True).start()
     # Without it CUDA's matrix products, and so the ranges of activations, may differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     warnings.simplefilter("ignore")
@@ -751,9 +876,28 @@ def main() -> None:
         if target.exists():
             target.rmdir()
         building.replace(target)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        room = f"there is no room left for {target.name} ({error.strerror})"
+        why = f"{room}: free some, or give a folder on another disk"
+        progress.unfit(why)
+        raise Unfit(why) from error
+    except Unfit as why:
+        progress.unfit(str(why))
+        raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
     progress("export", 1.0, "written")
+
+
+def main() -> None:
+    """Quantise as the command line says; ends with a sentence where that cannot be."""
+    try:
+        run(parse())
+    except Unfit as why:
+        sys.stderr.write(f"{why}\n")
+        sys.exit(UNFIT)
 
 
 if __name__ == "__main__":
