@@ -24,7 +24,8 @@ from gemma_backend.types import Endpoint
 from pocket import evaluate
 from pocket.data import speech
 
-pytestmark = pytest.mark.engine
+# Minutes of one processor, which a busy machine makes many.
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parents[2]
 PROBE = Path(__file__).with_name("pocket_probe.py")

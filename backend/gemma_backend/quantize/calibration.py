@@ -78,13 +78,15 @@ def gather(
         return Calibration(name, (_fetched(calib, samples, progress, service or _service()), *extra), bool(extra))
     path = Path(calib).expanduser()
     try:
-        path.read_text("utf-8")
+        held = path.read_text("utf-8")
     except OSError as error:
         raise BadInput(f"The calibration text {calib} can't be read: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise BadInput(
             f"The calibration text {calib} is not valid UTF-8: convert it, for example with iconv."
         ) from None
+    if not held.strip():
+        raise BadInput(f"The calibration text {calib} is empty: give one that holds text.")
     return Calibration(name, (path.absolute(), *extra), bool(extra) or _has_media(calib))
 
 

@@ -129,5 +129,8 @@ def test_files_that_can_not_be_read_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="not valid UTF-8"):
         gather(str(tmp_path / "a.txt"), 9, media=False)
+    (tmp_path / "b.txt").write_text("\n \n")
+    with pytest.raises(BadInput, match="is empty"):
+        gather(str(tmp_path / "b.txt"), 9, media=True)
     assert not is_dataset(str(tmp_path / "a.txt"))
     assert is_dataset("abisee/cnn_dailymail:3.0.0")

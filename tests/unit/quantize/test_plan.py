@@ -124,8 +124,8 @@ def test_too_little_room_is_refused_before_any_work(e2b: Checkpoint, tmp_path: P
     planned = plan(e2b, Options())
     with pytest.raises(BadInput, match=r"7\.6 GB of disk"):
         room.refuse_room(planned, tmp_path / "made", disk=7_500_000_000, memory=1 << 40)
-    with pytest.raises(BadInput, match=r"12\.4 GB of memory"):
-        room.refuse_room(plan(e2b, Options(format="nvfp4")), tmp_path / "made", disk=1 << 40, memory=12_000_000_000)
+    with pytest.raises(BadInput, match=r"11\.4 GB of memory"):
+        room.refuse_room(plan(e2b, Options(format="nvfp4")), tmp_path / "made", disk=1 << 40, memory=11_000_000_000)
     room.refuse_room(planned, tmp_path / "a" / "b" / "made", disk=1 << 40, memory=2_000_000_000)
 
 

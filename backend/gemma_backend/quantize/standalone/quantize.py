@@ -152,10 +152,14 @@ class Stored:
         """All of it as a torch tensor whose pages are the file's; one that is written to becomes a copy."""
         import torch
 
-        if not self.nbytes or self.start % WIDTH[self.dtype]:
-            return self.read(0, self.shape[0]) if self.nbytes else torch.empty(self.shape, dtype=_kind(self.dtype))
-        pages, count = _pages(self.file), math.prod(self.shape)
-        return torch.frombuffer(pages, dtype=_kind(self.dtype), count=count, offset=self.start).view(self.shape)
+        kind, count = _kind(self.dtype), math.prod(self.shape)
+        if not count:
+            return torch.empty(self.shape, dtype=kind)
+        if self.start % WIDTH[self.dtype] == 0:
+            return torch.frombuffer(_pages(self.file), dtype=kind, count=count, offset=self.start).view(self.shape)
+        with self.file.open("rb") as file:
+            file.seek(self.start)
+            return torch.frombuffer(bytearray(file.read(self.nbytes)), dtype=kind).view(self.shape)
 
     def unsound(self, part: Any) -> str | None:
         """What is wrong with some of its numbers, or None; a bound may be infinite, a weight may not."""
@@ -506,18 +510,13 @@ class Shown:
         words, text = self._tokenizer, sample.text
         given: dict[str, Any] = {}
         if sample.image:
-            from PIL import Image
-
-            with Image.open(sample.image) as image:
-                made = self._eyes(images=[image.convert("RGB")], return_tensors="pt")
+            made = self._eyes(images=[_picture(sample.image)], return_tensors="pt")
             count = int(made.pop("num_soft_tokens_per_image")[0])
             text = text if words.image_token in text else f"{words.image_token}\n{text}"
             text = text.replace(words.image_token, f"{words.boi_token}{words.image_token * count}{words.eoi_token}", 1)
             given |= dict(made)
         if sample.audio:
-            import soundfile
-
-            sound, rate = soundfile.read(sample.audio, dtype="float32")
+            sound, rate = _clip(sample.audio)
             made = self._ears([sound], sampling_rate=rate, return_tensors="pt")
             mask = made["input_features_mask"][0]
             for _ in range(2):  # two convolutions of stride two
@@ -532,6 +531,28 @@ class Shown:
             if (token := getattr(words, name, None)) is not None:
                 kinds[ids == token] = number
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds, **given}
+
+
+def _picture(path: Path) -> Any:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise Unfit(f"{path} can't be read as a picture: take it out of the calibration set") from error
+
+
+def _clip(path: Path) -> tuple[Any, int]:
+    import soundfile
+
+    try:
+        sound, rate = soundfile.read(path, dtype="float32")
+    except (OSError, RuntimeError) as error:
+        raise Unfit(f"{path} can't be read as sound: take it out of the calibration set") from error
+    if not len(sound):
+        raise Unfit(f"{path} holds no sound: take it out of the calibration set")
+    return (sound if sound.ndim == 1 else sound.mean(-1)), rate
 
 
 def calibrate(
@@ -879,8 +900,7 @@ def run(options: argparse.Namespace) -> None:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        room = f"there is no room left for {target.name} ({error.strerror})"
-        why = f"{room}: free some, or give a folder on another disk"
+        why = f"there is no room left on the disk ({error.strerror}): free some, or give a folder on another one"
         progress.unfit(why)
         raise Unfit(why) from error
     except Unfit as why:
