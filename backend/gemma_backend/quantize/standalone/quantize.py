@@ -30,6 +30,7 @@ import random
 import re
 import select
 import shutil
+import signal
 import struct
 import sys
 import threading
@@ -913,6 +914,8 @@ def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Quantise as the command line says; ends with a sentence where that cannot be."""
+    # So that what is half made is removed then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         run(parse())
     except Unfit as why:
