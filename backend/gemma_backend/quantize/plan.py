@@ -34,8 +34,8 @@ ALSO_KEPT = ("*multi_modal_projector*", "*vision_model*", "*visual*", "*router*"
 PER_LAYER = ("*per_layer_input_gate", "*per_layer_projection", "*per_layer_model_projection")
 # Python, torch and ModelOpt, the layer in hand and what is being copied: at most 1.1 GB (torch 2.13, ModelOpt 0.47).
 WORKING = 1_200_000_000
-# Beside the weights, which stay in the file's own pages: the same, and a batch of text on its way through a layer. At most
-# 1.0 GB beside a Gemma 3 of 1 B at 4 texts of 1,024 tokens, 1.2 GB beside an E2B.
+# Beside the weights, which stay in the file's own pages: the same, and a batch of text on its way through a layer. At
+# most 0.9 GB beside a Gemma 3 of 1 B with 4 texts of 1,024 tokens, 1.2 GB beside an E2B.
 CALIBRATING = 1_200_000_000
 # Tokenizer, processor, configs and the model card beside the weights.
 SMALL_FILES = 64 << 20
