@@ -55,8 +55,8 @@ class Served:
     env: tuple[tuple[str, str], ...] = ()
 
 
-def ask(home: Path) -> First:
-    """One token of `gemma-tui ask`, from the command on."""
+def ask(home: Path, *, joins: bool = False) -> First:
+    """One token of `gemma-tui ask`, from the command on; `joins` an engine that runs, so that there is no start."""
     words = ["ask", "--raw", "Once upon", "--profile", PROFILE, "--max-tokens", "4", "--no-history"]
     began = time.monotonic()
     with subprocess.Popen(
@@ -71,16 +71,12 @@ def ask(home: Path) -> First:
         first = time.monotonic() - began
         assert got, program.stderr.read().decode()
         program.communicate()
-    return First(first, time.monotonic() - began, shares(home))
+    return First(first, time.monotonic() - began, () if joins else shares(home))
 
 
 def shares(home: Path) -> tuple[tuple[str, float], ...]:
-    """How long each phase of the latest start took; () where an engine was joined."""
-    path = home / "state" / "starts" / f"{PROFILE}.json"
-    if not path.exists():
-        return ()
-    latest = json.loads(path.read_text())[-1]
-    path.unlink()
+    """How long each phase of the latest start took."""
+    latest = json.loads((home / "state" / "starts" / f"{PROFILE}.json").read_text())[-1]
     begun = [*((name, at) for name, at in latest["phases"]), ("", latest["total"])]
     return tuple((name, after - at) for (name, at), (_, after) in pairwise(begun))
 
@@ -181,8 +177,7 @@ def main() -> None:
             for number in range(rounds):
                 with serving(home) as (one, _):
                     ours.append(one)
-                    shares(home)
-                    joined = joined or ask(home)
+                    joined = joined or ask(home, joins=True)
                 theirs.append(by_hand(one))
                 print(f"  {number + 1}: ours {ours[-1].healthy:.2f} s, by hand {theirs[-1].healthy:.2f} s", flush=True)
             print(told("warm, graphs kept", ask(home)))
