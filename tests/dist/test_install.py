@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,22 @@ from stubs.handed_out import Built
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 PINNED = ROOT / "packaging" / "requirements" / "run.txt"
-OTHER_PYTHONS = [
-    name
-    for name in ("python3.12", "python3.13")
-    if shutil.which(name)
-    and subprocess.run([name, "-c", "import venv"], capture_output=True, check=False).returncode == 0
-]
+
+
+def _pythons() -> list[str]:
+    """Other Pythons that the program is for and that run here, on PATH or installed by pyenv: its shims may not run."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    found = []
+    for version in ("3.12", "3.13"):
+        candidates = [f"python{version}", *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+        found += [one for one in candidates if shutil.which(one) and _runs(one)][:1]
+    return found
+
+
+def _runs(python: str) -> bool:
+    ask = [python, "-c", "import ensurepip, ssl, sqlite3, venv"]
+    return subprocess.run(ask, capture_output=True, check=False).returncode == 0
+
 
 # What must be found beside the program, wherever it was installed.
 FIND = """
@@ -76,7 +87,7 @@ def test_pip(kind: str, built: Built, server: str, tmp_path: Path, home: dict[st
 
 
 # Where this machine has none, no test is made: what is checked of them everywhere is at the end of this file.
-@pytest.mark.parametrize("python", OTHER_PYTHONS)
+@pytest.mark.parametrize("python", _pythons())
 def test_other_pythons(python: str, built: Built, server: str, tmp_path: Path, home: dict[str, str]) -> None:
     venv = tmp_path / "venv"
     run([python, "-m", "venv", venv], tmp_path, home)

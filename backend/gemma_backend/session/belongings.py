@@ -24,6 +24,8 @@ RECORDS = (
 LOGS = ("engine", "bugs.log", "bugs.log.1", "install-*.log", "quantize.log", "pull.log")
 CONVERSATIONS = ("history", "typed.jsonl", "typed.[0-9]*")
 CONFIGURATION = ("config.toml", "config.toml.*", ".config.toml.*", "profiles", "presets", "prompts")
+# What the hub's library makes in its cache besides repositories; ours to remove where there is none of others' there.
+HUB = {".locks", "CACHEDIR.TAG", "version.txt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,18 @@ def _checkpoints() -> Iterator[Belonging]:
     except GemmaError:
         # A profile that cannot be read names no checkpoint, and must not keep anybody from removing the rest.
         return
+    ours = set()
     for repository in sorted(named):
         folder = hub / f"models--{repository.replace('/', '--')}"
         if repository.count("/") == 1 and ":" not in repository and folder.is_dir():
             about = "a checkpoint in the model hub's cache, which other programs share"
-            yield Belonging(repository, about, (folder,), _size(folder))
+            found = tuple(path for path in (folder, hub / ".locks" / folder.name) if path.exists())
+            ours.add(folder.name)
+            yield Belonging(repository, about, found, sum(map(_size, found)))
+    there = {path.name for path in hub.iterdir()} if ours else set()
+    if ours and there <= ours | HUB:
+        beside = tuple(hub / name for name in sorted(there & HUB))
+        yield Belonging("model hub", "what its library keeps beside checkpoints", beside, sum(map(_size, beside)))
 
 
 def _size(path: Path) -> int:
