@@ -36,6 +36,7 @@ licences that each states; what a runtime holds besides (vLLM, torch and their n
 def troubleshooting() -> str:
     """The page of failures: each sentence that the program says, and what to do."""
     rows = ["# Troubleshooting", "", *fill(" ".join(FAILURES.split()), 120).splitlines(), ""]
+    rows += ["![A log, explained](images/explain.svg)", ""]
     for cause in CAUSES:
         rows += [f"## {_shown(cause.sentence)}", "", _shown(cause.advice) or "Start it again.", ""]
     return "\n".join(rows)

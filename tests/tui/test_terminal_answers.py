@@ -116,3 +116,12 @@ def test_through_tmux(url: str, tmux: list[str], tmp_path: Path, passthrough: st
         assert program.end() == 0
     finally:
         close(program.child)
+
+
+def test_a_size_that_the_shell_exported_is_not_believed(url: str) -> None:
+    program = PtyProgram(program_on(url), terminal_env() | {"COLUMNS": "20", "LINES": "5"})
+    try:
+        program.until(lambda text: COMPOSER in text and "Enter sends" in text)
+        quit_cleanly(program)
+    finally:
+        close(program.child)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dist.parsers import commands, whole
+from gemma_backend.config.presets import folder_of_presets, load_preset
 from gemma_tui.cli.main import build_parser
 from stubs.openai_server import OpenAIServer, Reply
 
@@ -22,8 +26,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACES = re.compile(r"http://(?:host|127\.0\.0\.1|localhost):\d+(?:/v1)?")
 # Commands that only look, and end by themselves on any machine.
 LOOKING = re.compile(
-    r"gemma-tui (--version|doctor|config (show|path|schema|validate)|engine (list|status)|profile list|model list"
-    r"|history list|uninstall --dry-run)\b[^|]*$"
+    r"gemma-tui (--version|doctor|config (show|path|schema|validate)|engine (list|status|command)|model list"
+    r"|engine install .*--dry-run|history (list|search)|uninstall --dry-run)\b[^|]*$"
 )
 
 
@@ -76,6 +80,80 @@ def test_the_program_takes_it(command: Command) -> None:
         build_parser(words).parse_args(words)
     except SystemExit as stop:
         assert stop.code == 0, f"{command.page}: {command.text}"
+
+
+def leaf(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of the subcommand that words name, and those of them that are its name."""
+    parser, named = whole(), []
+    for word in words:
+        below = commands(parser)
+        if word not in below:
+            break
+        parser = below[word]
+        named.append(word)
+    return parser, named
+
+
+def spans() -> list[tuple[str, str]]:
+    """Page and text of every call of the program within a sentence."""
+    return sorted(
+        {
+            (page.name, " ".join(text.split()))
+            for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+            for text in re.findall(r"`(gemma-tui [^`]+)`", page.read_text("utf-8"))
+        }
+    )
+
+
+@pytest.mark.parametrize(("page", "text"), spans(), ids=lambda value: str(value))
+def test_what_a_sentence_names_is_there(page: str, text: str) -> None:
+    words = re.sub(r"[\[\]]", " ", text).split()[1:]
+    parser, named = leaf(words)
+    assert named or words[0].startswith("-"), f"{page}: there is no such command: {text}"
+    # What has subcommands is named with one of them, or with none.
+    after = words[len(named) : len(named) + 1]
+    assert not (commands(parser) and named and after and not after[0].startswith("-")), f"{page}: {text}"
+    known = set(parser._option_string_actions)
+    assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known, f"{page}: {text}"
+
+
+def tables() -> list[tuple[str, str]]:
+    """Page and text of every block of settings: lines of `[table]` and `key = value`, with blank lines between."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"(?m)(?:^    .*\n|^\n)+", page.read_text("utf-8")):
+            text = "\n".join(line[4:] for line in block.splitlines()).strip()
+            if re.match(r"\[[a-z.]+\]|[a-z_.-]+ = ", text):
+                found.append((page.name, text))
+    return found
+
+
+@pytest.mark.parametrize(("page", "text"), tables(), ids=lambda value: str(value)[:30])
+def test_settings_are_valid(page: str, text: str, home: Path) -> None:
+    if page == "completion.md":
+        folder_of_presets().mkdir(parents=True)
+        (folder_of_presets() / "mine.toml").write_text(text)
+        assert load_preset("mine").controls.stop == tuple(tomllib.loads(text)["stop"])
+        return
+    (home / "CONFIG").mkdir()
+    # A table with the flags alone belongs to a profile that is told elsewhere.
+    lacking = "[profiles.wide]\ncheckpoint = 'a/b'\n" if "checkpoint" not in text else ""
+    (home / "CONFIG" / "config.toml").write_text(lacking + text)
+    done = run("gemma-tui config validate", home)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_block_is_looked_at() -> None:
+    assert {page for page, _ in tables()} >= {"reference.md", "runtimes.md", "completion.md", "dashboard.md"}
+
+
+def test_every_picture_is_there_and_shown() -> None:
+    shown = set()
+    for page in PAGES:
+        for place in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8")):
+            assert (page.parent / place).is_file(), f"{page.name}: {place}"
+            shown.add((page.parent / place).name)
+    assert shown == {path.name for path in (ROOT / "docs" / "images").iterdir()}
 
 
 def test_make_targets_exist() -> None:
@@ -141,3 +219,44 @@ async def test_those_that_ask_a_server_run(home: Path, monkeypatch: pytest.Monke
             done = await asyncio.to_thread(run, PLACES.sub(server.url, text), home)
             assert done.returncode == 0, f"{text}\n{done.stderr}"
             assert done.stdout
+
+
+async def test_those_that_read_the_history_run(home: Path) -> None:
+    """On a history of twelve conversations, the last of them of two turns."""
+    rows = [
+        f'{{"messages": [{{"role": "user", "content": "q{n}"}}, {{"role": "assistant", "content": "a"}}]}}'
+        for n in range(12)
+    ]
+    (home / "talks.jsonl").write_text("\n".join(rows))
+    assert run("gemma-tui history import talks.jsonl", home).stdout == "12 conversations imported\n"
+    written = [command.text for command in documented() if re.match(r"gemma-tui history (show|export)", command.text)]
+    assert len(written) >= 3
+    for text in written:
+        done = run(text, home)
+        assert done.returncode == 0, f"{text}\n{done.stderr}"
+    assert (home / "everything.jsonl").read_text().count("\n") == 12
+    (deleting,) = {command.text for command in documented() if command.text.startswith("gemma-tui history delete")}
+    # Without a terminal nobody can say yes.
+    assert run(deleting, home).returncode == 2
+    assert run(f"{deleting} --yes", home).returncode == 0
+    assert len(run("gemma-tui history list", home).stdout.splitlines()) == 11
+
+
+async def test_those_that_watch_or_measure_a_server_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMMA_TUI_API_KEY", "key")
+    words = [command.text for command in documented()]
+    watching = {text for text in words if text.startswith("gemma-tui top http")}
+    talking = {text for text in words if "--plain --url" in text}
+    measuring = [text for text in words if re.match(r"gemma-tui bench .*--json", text)]
+    assert len(watching) >= 2 and talking and len(measuring) == 2
+    async with OpenAIServer(reply=Reply("Hello."), key="key") as server:
+        places = re.compile(rf"{PLACES.pattern}|http://other:\d+")
+        for text in [f"{each} --once" for each in sorted(watching)] + sorted(talking):
+            done = await asyncio.to_thread(run, places.sub(server.url, text), home)
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+            assert done.stdout
+        for text in measuring:
+            done = await asyncio.to_thread(run, f"{text} --url {server.url} --requests 2 --output-tokens 4", home)
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+    (comparing,) = {text for text in words if "--compare" in text}
+    assert run(comparing, home).returncode == 0

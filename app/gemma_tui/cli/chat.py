@@ -89,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_terminal() -> None:
     """UsageError where the screen would come out broken."""
+    # What a shell exported is the size of another time; Textual would believe it.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     columns, rows = os.get_terminal_size(sys.__stderr__.fileno() if sys.__stderr__ else 2)
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if 0 < columns < 80 or 0 < rows < 24:

@@ -40,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
         raise UsageError("the screen needs a terminal; for figures without it add --once.")
     import importlib
+    import os
 
+    # What a shell exported is the size of another time; Textual would believe it.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     # Imported by name because only this command's screen needs Textual.
     importlib.import_module("gemma_tui.tui.top").TopApp(targets, args.interval, learn=_learner(args, targets)).run()
     return 0
