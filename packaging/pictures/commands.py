@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 
 from pictures.stage import printed
 
-COLUMNS = 100
+COLUMNS = 120
 LOG = Path(__file__).parents[2] / "tests" / "fixtures" / "engine-logs" / "fail-kv-cache-none.log"
 LOAD = ["--concurrency", "1,4", "--requests", "12", "--output-tokens", "48"]
 COMMANDS: dict[str, list[str]] = {
     "doctor": ["doctor"],
     "fit": ["model", "fit", "--profile", "pocket", "--gpu-memory", "4GiB"],
-    "tune": ["tune", "--profile", "pocket", "--for", "latency", "--dry-run"],
+    "tune": [
+        "tune",
+        "--profile",
+        "pocket",
+        "--dry-run",
+        "--knob",
+        "stream-interval=1;4",
+        "--knob",
+        "max-num-seqs=8;16",
+    ],
     "eval": ["eval", "--profile", "pocket", "--limit", "4"],
     "bench": ["bench", *LOAD],
     "explain": ["engine", "explain", "vllm.log"],
@@ -28,7 +38,7 @@ def take(out: Path) -> None:
     env = dict(os.environ) | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
     shutil.copy(LOG, Path(env["HOME"]) / "vllm.log")
     for name, words in COMMANDS.items():
-        shown = " ".join(["gemma-tui", *words])
+        shown = shlex.join(["gemma-tui", *words])
         film = printed(shown, words, env, COLUMNS, said=TYPED.get(name, ""))
         path = out / f"{name}.svg"
         path.write_text(film.svg(shown), encoding="utf-8")

@@ -68,7 +68,7 @@ class Film:
             f"#film{{animation:film {total:.2f}s steps(1,end) infinite}}"
             f"@keyframes film{{{''.join(steps)}}}</style><defs>{defs}</defs>"
             f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>'
-            f'<svg x="12" y="12" width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}">'
+            f'<svg x="12" y="12" width="{width + 8:g}" height="{height:g}" viewBox="0 0 {width + 8:g} {height:g}">'
             f'<g id="film">{"".join(body)}</g></svg></svg>\n'
         )
 

@@ -13,10 +13,11 @@ import pyte
 
 from pictures.film import Film
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 900
 FRAME_SECONDS = 0.3
-ELSEWHERE = b"/home/me"
-"""What stands in a picture for the folder in which it was taken."""
+ME = "/home/me"
+"""What stands in a picture for the home folder in which it was taken."""
 
 
 class Stage:
@@ -97,10 +98,24 @@ def printed(shown: str, words: list[str], env: dict[str, str], columns: int, *, 
     child.close()
     if child.exitstatus:
         raise RuntimeError(f"{shown} ended with {child.exitstatus}: {log.getvalue()!r}")
-    wrote = log.getvalue().replace(env["HOME"].encode(), ELSEWHERE)
+    wrote = log.getvalue()
+    # The longer ones first: a home folder may hold the others.
+    for place, stands in sorted(_places(env).items(), reverse=True):
+        wrote = wrote.replace(place.encode(), stands.encode())
     screen = pyte.Screen(columns, 200)
     pyte.ByteStream(screen).feed(f"\x1b[1m$ {shown}\x1b[0m\r\n".encode() + wrote)
     rows = max(y for y, row in enumerate(screen.display) if row.strip()) + 1
     film = Film(columns, rows)
     film.shoot(screen, 0.0)
     return film
+
+
+def _places(env: dict[str, str]) -> dict[str, str]:
+    """Folders of the machine on which a picture is taken, and what they would be called on anybody's."""
+    share = f"{ME}/.local/share/gemma-tui"
+    kinds = {"STATE": ".local/state/gemma-tui", "CACHE": ".cache/gemma-tui", "LOG": ".local/state/gemma-tui/log"}
+    return {
+        env["HOME"]: ME,
+        str(ROOT): f"{ME}/gemma-tui",
+        env["GEMMA_TUI_DATA_DIR"]: share,
+    } | {env[f"GEMMA_TUI_{kind}_DIR"]: f"{ME}/{place}" for kind, place in kinds.items()}
