@@ -11,20 +11,12 @@ from pictures.stage import printed
 
 COLUMNS = 120
 LOG = Path(__file__).parents[2] / "tests" / "fixtures" / "engine-logs" / "fail-kv-cache-none.log"
+KNOBS = ["--knob", "stream-interval=1;4", "--knob", "max-num-seqs=8;16"]
 LOAD = ["--concurrency", "1,4", "--requests", "12", "--output-tokens", "48"]
 COMMANDS: dict[str, list[str]] = {
     "doctor": ["doctor"],
-    "fit": ["model", "fit", "--profile", "pocket", "--gpu-memory", "4GiB"],
-    "tune": [
-        "tune",
-        "--profile",
-        "pocket",
-        "--dry-run",
-        "--knob",
-        "stream-interval=1;4",
-        "--knob",
-        "max-num-seqs=8;16",
-    ],
+    "fit": ["model", "fit", "--profile", "pocket"],
+    "tune": ["tune", "--profile", "pocket", "--dry-run", *KNOBS],
     "eval": ["eval", "--profile", "pocket", "--limit", "4"],
     "bench": ["bench", *LOAD],
     "explain": ["engine", "explain", "vllm.log"],
