@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gemma_backend.config.profiles import Profile
     from gemma_backend.evaluate.quality.asking import Asked
     from gemma_backend.evaluate.quality.harness import Score
     from gemma_backend.evaluate.quality.questions import Question
     from gemma_backend.evaluate.quality.report import Report
     from gemma_backend.session.session import Session
+    from gemma_backend.types import Endpoint
 
 SETS = ("questions", "pictures", "clips")
 
@@ -61,10 +63,13 @@ def run(args: argparse.Namespace) -> int:
     texts, questions = _asked(args)
     card = _card(args.card)
     place = args.url or args.profile
+    there = bool(args.against) and ("://" in args.against or args.against.startswith("unix:"))
+    if args.against:
+        # Before an engine is started for the first of the two.
+        _target(args, args.against, there)
     ours, scores = asyncio.run(_measure(args, place, args.model, bool(args.url), texts, questions, args.tasks))
     theirs = None
     if args.against:
-        there = "://" in args.against or args.against.startswith("unix:")
         theirs, _ = asyncio.run(_measure(args, args.against, args.against_model, there, texts, questions, None))
     made = report(ours, theirs, questions)
     if card is not None:
@@ -105,22 +110,30 @@ def _asked(args: argparse.Namespace) -> tuple[list[str], dict[str, Sequence[Ques
 
 def _session(args: argparse.Namespace, place: str, model: str | None, is_url: bool) -> Session:
     from gemma_backend.config.settings import load
-    from gemma_backend.endpoint.address import find_key, key_warning, parse_url
+    from gemma_backend.endpoint.address import key_warning
     from gemma_backend.session.session import Session
+    from gemma_backend.types import Endpoint
 
     settings = load({}).settings
-    if is_url:
-        key = find_key(args.api_key_file)
-        endpoint = parse_url(place, api_key=key, ca_file=args.ca_file, insecure=args.insecure)
-        if warning := key_warning(endpoint):
+    target = _target(args, place, is_url)
+    if isinstance(target, Endpoint):
+        if warning := key_warning(target):
             print(f"gemma-tui: {warning}", file=sys.stderr)
-        return Session.for_endpoint(endpoint, model, settings)
+        return Session.for_endpoint(target, model, settings)
+    return Session.for_profile(target, settings, model)
+
+
+def _target(args: argparse.Namespace, place: str, is_url: bool) -> Endpoint | Profile:
+    """What `place` names; UsageError, BadInput or EngineError where it is of no use."""
+    from gemma_backend.endpoint.address import find_key, parse_url
     from gemma_tui.cli.engine_run import chosen_profile, found_runtime
 
+    if is_url:
+        return parse_url(place, api_key=find_key(args.api_key_file), ca_file=args.ca_file, insecure=args.insecure)
     profile = chosen_profile(place)
     if profile.url is None:
         found_runtime(profile)
-    return Session.for_profile(profile, settings, model)
+    return profile
 
 
 async def _measure(

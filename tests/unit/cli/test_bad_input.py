@@ -114,3 +114,11 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_reason(words: list[str],
     assert done.returncode == 3
     one_sentence(done)
     assert "Not a directory" in done.stderr and f"GEMMA_TUI_{kind}_DIR" in done.stderr
+
+
+@pytest.mark.parametrize("other", ["x y", "http://", "nothere"])
+def test_what_is_compared_with_is_checked_before_anything_is_measured(other: str, tmp_path: Path) -> None:
+    # The first of the two would be told by another code: nothing listens there.
+    done = run(["eval", "--url", "http://127.0.0.1:1", "--against", other], tmp_path)
+    assert done.returncode == 2
+    one_sentence(done)
