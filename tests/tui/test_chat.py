@@ -199,7 +199,8 @@ async def test_commands_by_name(server: OpenAIServer) -> None:
     async with app.run_test() as pilot:
         await ready(pilot)
         commands = {command.title: command.callback for command in app.get_system_commands(app.main)}
-        assert {"New conversation", "Chat or completion", "Copy the last reply", "Quit"} <= set(commands)
-        await commands["Chat or completion"]()
+        for title in ("Begin a new conversation", "Switch between chat and completion", "Copy the last reply", "Quit"):
+            assert title in commands
+        await commands["Switch between chat and completion"]()
         await pilot.pause()
         assert app.main.mode == "completion"

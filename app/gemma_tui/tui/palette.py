@@ -35,6 +35,7 @@ def palette_commands(app: GemmaApp) -> Iterable[SystemCommand]:
                 seen.add(action)
                 run = partial(main.run_action, action)
                 yield SystemCommand(binding.description, f"Key: {key_names(binding.key)}", run)
+    yield SystemCommand("Copy the last reply", "Its whole text, as it came", main.action_copy_reply)
     for command in main.commander.offered:
         text = command.summary[:1].upper() + command.summary[1:]
         yield SystemCommand(command.shown, text, partial(main.call_command, command))
