@@ -7,7 +7,16 @@ import os
 import platform
 from importlib.metadata import version
 
-from benchmarks import history_bench, load_bench, read_bench, start_bench, stream_bench, studio_bench
+from benchmarks import (
+    history_bench,
+    idle_bench,
+    load_bench,
+    media_bench,
+    read_bench,
+    start_bench,
+    stream_bench,
+    studio_bench,
+)
 
 
 def main() -> None:
@@ -17,8 +26,12 @@ def main() -> None:
     print(f"{datetime.date.today()}, Python {platform.python_version()}, {packages}")
     print(f"{os.cpu_count()} processors, load before: {load}\n\nStreaming, in a pty of 120x40:\n")
     stream_bench.main([])
+    print("\nNothing to do:\n")
+    idle_bench.main()
     print("\nReading, the transcript alone:\n")
     read_bench.main([])
+    print("\nFiles that are dropped:\n")
+    media_bench.main()
     print("\nThe history:\n")
     history_bench.main([])
     print("\nThe completion studio, a document of one line:\n")

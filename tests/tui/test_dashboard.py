@@ -17,10 +17,11 @@ from gemma_backend.metrics.limit import TokenBytes
 from gemma_backend.types import EngineState, GpuMemory, HostMemory, OwnRow, Phase, Quantiles, Replica, Sample
 from gemma_tui.chart import area, bar, ceiling, columns_of, stacked
 from gemma_tui.tui.themes import DARK, LIGHT
+from gemma_tui.tui.widgets import dashboard_rows
 from gemma_tui.tui.widgets import dashboard_words as words
 from gemma_tui.tui.widgets.dashboard import Dashboard
 from gemma_tui.tui.widgets.dashboard_board import View, course, course_of
-from gemma_tui.tui.widgets.dashboard_rows import Board, Standing, compact, rows
+from gemma_tui.tui.widgets.dashboard_rows import Block, Board, Standing, compact, rows
 
 GIB = 1 << 30
 FULL = Sample(
@@ -232,6 +233,23 @@ def test_every_row_is_as_wide_as_the_panel_and_none_is_too_many(width: int, heig
     lines = text(board(*[FULL] * 80), width, height)
     assert len(lines) <= height
     assert {cell_len(line) for line in lines} == {width}
+
+
+def test_what_has_the_shape_of_a_second_ago_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, other = board(*seconds(1.0, 2.0)), board(*seconds(3.0, 5.0))
+    apart = rows(other, 61, 33)
+    dashboard_rows._last.clear()
+    rows(before, 61, 33)
+    laid_out: list[int] = []
+    blocks = dashboard_rows._blocks
+
+    def counted(board: Board, width: int, tall: int) -> list[Block]:
+        laid_out.append(tall)
+        return blocks(board, width, tall)
+
+    monkeypatch.setattr(dashboard_rows, "_blocks", counted)
+    assert rows(other, 61, 33) == apart
+    assert len(laid_out) == 1
 
 
 def test_the_least_important_goes_first() -> None:

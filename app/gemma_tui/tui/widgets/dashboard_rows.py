@@ -29,6 +29,8 @@ STATE_GROUP = 0
 MOST_SHAPES = 64
 # How tall courses may be, by size and by what there is to show: it changes seldom, and to find it takes many lay-outs.
 _tallest: dict[object, int] = {}
+# For each size how it was laid out last, and for what: mostly the next second has the same, and is laid out only once.
+_last: dict[tuple[int, int], tuple[object, int, int]] = {}
 
 
 @dataclass(slots=True)
@@ -47,6 +49,12 @@ def rows(board: Board, width: int, height: int) -> list[Row]:
         return []
     if height <= 2 or width < NARROWEST_PANEL:
         return [((fit(compact(board), width), "value"),)]
+    if (last := _last.get((width, height))) is not None:
+        shape, count, tall = last
+        each = _width_of(width, count)
+        blocks = _blocks(board, each, tall)
+        if _shape(blocks) == shape:
+            return _beside([_fitted(column, height, each) for column in _columns(blocks, count)], each, width)
     count, columns = _columns_that_fit(board, width, height)
     each = _width_of(width, count)
     shape = (
@@ -66,9 +74,18 @@ def rows(board: Board, width: int, height: int) -> list[Row]:
             1,
         )
     tall = _tallest[shape]
+    blocks = _blocks(board, each, tall)
     if tall > 1:
-        columns = _columns(_blocks(board, each, tall), count)
+        columns = _columns(blocks, count)
+    if len(_last) > MOST_SHAPES:
+        _last.clear()
+    _last[width, height] = _shape(blocks), count, tall
     return _beside([_fitted(column, height, each) for column in columns], each, width)
+
+
+def _shape(blocks: list[Block]) -> object:
+    """All of blocks that their places depend on."""
+    return tuple((block.rank, block.group, len(block.head), len(block.chart)) for block in blocks)
 
 
 def _width_of(width: int, count: int) -> int:
