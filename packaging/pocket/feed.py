@@ -116,7 +116,15 @@ def _work(
     coder = talk.Coder(Tokenizer.from_file(str(data / "tokenizer.json")))
     bank = Bank(data)
     count = 0
-    while (slot := free.get()) >= 0:
+    parent = os.getppid()
+    while True:
+        try:
+            slot = free.get(timeout=1)
+        except queue.Empty:
+            # Nobody ends the workers of a process that was killed.
+            if os.getppid() != parent:
+                return
+            continue
         index, block = blocks[slot]
         for at in range(kinds[index].block):
             put(block, at, example(kinds[index], coder, Dice(f"{seed} {number} {count}"), bank))

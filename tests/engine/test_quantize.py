@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +148,44 @@ def test_options_combine_and_the_card_tells_them(made: Made, tmp_path: Path) -> 
     card = (target / "README.md").read_text()
     assert "weighed by the inputs" in card
     assert "2 texts, 1 picture, 1 clip" in card
+
+
+def not_a_number(folder: Path) -> None:
+    weight = read_checkpoint(folder).tensors["model.language_model.layers.0.mlp.down_proj.weight"]
+    with weight.file.open("r+b") as file:
+        file.seek(weight.start + 2)
+        file.write(b"\xc0\x7f")
+
+
+def another_width(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["intermediate_size"] *= 2
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def a_norm_less(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes().replace(b"layers.0.input_layernorm", b"layers.0.other_layernorm", 1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wanted"),
+    [
+        (not_a_number, "down_proj.weight holds numbers that are none (NaN or infinite)"),
+        (another_width, "where config.json asks for"),
+        (a_norm_less, "lacks layers.0.input_layernorm.weight, which its config.json asks for"),
+    ],
+)
+def test_what_only_the_weights_show_is_refused_in_a_sentence(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], wanted: str
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "out" / "made"
+    shutil.copytree(made.source, source)
+    spoil(source)
+    assert main(["quantize", str(source), str(target), "--python", str(made.tools.python)]) == 5
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("gemma-tui: ")]
+    assert len(said) == 1 and wanted in said[0]
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def probe(tools: Runtime, *words: str) -> str:
