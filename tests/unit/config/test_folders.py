@@ -23,8 +23,12 @@ def test_commands_end_with_the_sentence(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("GEMMA_TUI_STATE_DIR", str(tmp_path / "file" / "state"))
-    assert main(["engine", "status"]) == 3
+    monkeypatch.setenv("GEMMA_TUI_CONFIG_DIR", str(tmp_path / "file" / "config"))
+    monkeypatch.setenv("VISUAL", "true")
+    assert main(["config", "edit"]) == 3
     assert "cannot be made" in capsys.readouterr().err
+    # Where no folder can be made no engine runs.
+    assert main(["engine", "status"]) == 0
 
 
 def test_a_report_goes_elsewhere_where_the_log_cannot_be_written(
