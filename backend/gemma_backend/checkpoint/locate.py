@@ -14,7 +14,7 @@ BUNDLED = "bundled:"
 
 
 def locate(checkpoint: str, *, whole: bool = True) -> Path:
-    """The folder of `checkpoint`: `bundled:NAME`, a path, or a repository id that is in the hub's cache.
+    """The folder of `checkpoint`: `bundled:NAME`, a path, or a repository id in the hub's cache (`@REVISION`).
 
     With `whole` false a folder is given that lacks weights files, too. Raises BadInput for a path that is no
     checkpoint, EngineError for one that has to be downloaded first.
@@ -22,12 +22,13 @@ def locate(checkpoint: str, *, whole: bool = True) -> Path:
     if checkpoint.startswith(BUNDLED):
         return _bundled(checkpoint.removeprefix(BUNDLED))
     path = Path(checkpoint).expanduser()
-    if checkpoint.startswith(("/", ".", "~")) or path.is_dir() or not REPOSITORY.fullmatch(checkpoint):
+    repository, _, revision = checkpoint.partition("@")
+    if checkpoint.startswith(("/", ".", "~")) or path.is_dir() or not REPOSITORY.fullmatch(repository):
         return _folder(path, whole)
     from huggingface_hub import snapshot_download
 
     try:
-        found = Path(snapshot_download(checkpoint, local_files_only=True))
+        found = Path(snapshot_download(repository, revision=revision or None, local_files_only=True))
     except (OSError, ValueError):
         found = None
     if found is None or (whole and not has_weights(found)):

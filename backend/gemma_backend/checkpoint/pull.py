@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -81,7 +82,9 @@ def pull(
         commit, files = _listing(api, repository, revision)
         cache = Path(constants.HF_HUB_CACHE)
         _check_room(cache, repository, commit, files)
-        return _fetch(api, repository, commit, files, progress, cancelled)
+        folder = _fetch(api, repository, commit, files, progress, cancelled)
+        _name(cache, repository, revision or "main", commit)
+        return folder
 
 
 def _listing(api: HfApi, repository: str, revision: str | None) -> tuple[str, list[RemoteFile]]:
@@ -186,6 +189,21 @@ def _fetch(
         before += file.size
     progress(Fetched(total, total))
     return folder
+
+
+def _name(cache: Path, repository: str, revision: str, commit: str) -> None:
+    """Note which commit a branch or tag is, as the hub's own cache does: by that a checkpoint is found offline.
+
+    Written last, so that what is not whole yet is not found, and an older one stays in use until then.
+    """
+    path = PurePosixPath(revision)
+    if revision == commit or path.is_absolute() or ".." in path.parts:
+        return
+    ref = _blobs(cache, repository).parent / "refs" / path
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    aside = ref.with_name(f".{ref.name}.{os.getpid()}")
+    aside.write_text(commit, encoding="utf-8")
+    aside.replace(ref)
 
 
 def _begun(partial: Path, file: RemoteFile) -> int:

@@ -85,7 +85,8 @@ class Fetching:
         while not self._ended.is_set():
             before = self.state.done
             try:
-                pull(self.profile.checkpoint or "", progress=self._tell, cancelled=self._ended.is_set)
+                repository, _, revision = (self.profile.checkpoint or "").partition("@")
+                pull(repository, revision or None, progress=self._tell, cancelled=self._ended.is_set)
             except Stopped:
                 return
             except Unreachable as error:

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 
 from gemma_backend.checkpoint import pull as module
 from gemma_backend.checkpoint.hub import Unreachable
+from gemma_backend.checkpoint.locate import locate
 from gemma_backend.checkpoint.pull import Fetched, Stopped, pull
 from gemma_backend.types import EngineError, GemmaError, UsageError
 from stubs.hub_server import COMMIT, Hub, hub
@@ -58,6 +59,27 @@ def test_only_what_vllm_needs_is_fetched_and_counted(server: Hub) -> None:
     before = len(server.requests)
     assert fetch(server) == folder
     assert not any("/resolve/" in path for path, _ in server.requests[before:])
+
+
+def test_what_was_pulled_is_found_offline_and_nothing_before_it_is_whole(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Stopped):
+        fetch(server, stop_after=2_000_000)
+    with pytest.raises(EngineError, match="gemma-tui model pull owner/model"):
+        locate("owner/model")
+    first = fetch(server)
+    assert locate("owner/model") == first
+    # A newer one takes its place once it is whole, and not before.
+    server.files["model.safetensors"], server.commit = bytes(reversed(WEIGHTS)), "f" * 40
+    with pytest.raises(Stopped):
+        fetch(server, stop_after=2_000_000)
+    assert locate("owner/model") == first
+    assert locate("owner/model") != fetch(server)
+    assert locate("owner/model").name == "f" * 40
+    assert fetch(server, revision="v9") == locate("owner/model@v9")
+    with pytest.raises(EngineError):
+        locate("owner/model@v10")
 
 
 def test_a_stopped_download_goes_on_where_it_ended(server: Hub) -> None:
