@@ -4,7 +4,7 @@
 
 A person's part is played in a terminal: ask in a conversation of its own, wait for the end and for the sentence that
 tells of it. Prints what the program holds as time passes; the exit code is 1 where at the end it holds more than after
-the first round of all faults, where it stood still, or where something was written that nobody should see.
+a tenth of the time, where it stood still, or where something was written that nobody should see.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tui.ptys import TESTS, PtyProgram, program_on, terminal_env
 
 FAULTS = (*IN_TIME, *SENTENCES)
 MEMORY_MB = 6.0
-"""How much more it may hold at the end than after all faults were met once: what allocators keep varies by so much."""
+"""How much more it may hold at the end than after a tenth of the time: what allocators keep varies by so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ HEAD = f"{'seconds':>8} {'asked':>7} {'memory MB':>10} {'files':>6} {'threads':>
 
 @dataclass(slots=True)
 class Soak:
-    """What was seen: looks in their order, the first of them after every fault was met once, and what was wrong."""
+    """What was seen: looks in their order, the first of them once every fault was met, and what was wrong."""
 
     looks: list[Held] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -63,7 +63,8 @@ class Soak:
     def judge(self) -> list[str]:
         """All that is wrong."""
         problems = list(self.problems)
-        first, last = self.looks[0], self.looks[-1]
+        # Caches of a fixed size fill up first: a tenth of the time is theirs.
+        first, last = self.looks[len(self.looks) // 10], self.looks[-1]
         if last.files > first.files:
             problems.append(f"{last.files - first.files} more files are open")
         if last.children > first.children:
