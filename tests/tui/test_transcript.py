@@ -329,11 +329,16 @@ async def test_a_theme_change_repaints() -> None:
                 part.style.bgcolor for strip in app.screen._compositor.render_strips() for part in strip if part.style
             }
 
-        dark = colours()
+        def words() -> set[object]:
+            strips = app.screen._compositor.render_strips()
+            return {part.style.color for strip in strips for part in strip if part.style and "text" in part.text}
+
+        dark, before = colours(), words()
         app.theme = "textual-light"
         await pilot.pause()
         await pilot.pause()
         assert not dark & colours()
+        assert before and words() and not before & words()
 
 
 async def test_without_colour_nothing_is_coloured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,11 @@ class Transcript(Scroller):
     def notify_style_update(self) -> None:
         """Resolve the styles again when the theme or a style sheet changed them."""
         super().notify_style_update()
+        # Textual tells of it before it has resolved the component classes, which hold nearly all of the colours.
+        if self._canvas is not None:
+            self.call_later(self._restyle)
+
+    def _restyle(self) -> None:
         if self._canvas is not None:
             palette = self._canvas.palette
             if self._resolved() != [palette[name] for name in NAMES]:
