@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textual import events
@@ -16,6 +17,7 @@ from gemma_tui.tui.app import GemmaApp
 from gemma_tui.tui.opening import Wanted, open_session
 from gemma_tui.tui.screens.history import HistoryScreen
 from gemma_tui.tui.screens.setup import SetUpScreen
+from pictures.stage import ME
 
 SIZE = (120, 36)
 PATIENCE_SECONDS = 900
@@ -31,8 +33,15 @@ async def until(pilot: Pilot[int], true: Callable[[], object]) -> None:
 def save(app: GemmaApp, path: Path) -> None:
     """Write what is on screen as an SVG that fetches nothing: the font is whatever monospace the reader has."""
     picture = re.sub(r"@font-face\s*{[^}]*}", "", app.export_screenshot(title="gemma-tui"))
+    home = str(Path.home())
+    picture = re.sub(f">([^<]*){re.escape(home)}([^<]*)<", partial(_elsewhere, home), picture)
     path.write_text(picture.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
     print(path)
+
+
+def _elsewhere(home: str, found: re.Match[str]) -> str:
+    """A text with the home folder that it would name on anybody's machine, as long as before."""
+    return f">{found[1]}{ME}{found[2]}{'&#160;' * (len(home) - len(ME))}<"
 
 
 async def set_up(out: Path) -> None:
