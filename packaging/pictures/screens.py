@@ -54,6 +54,9 @@ async def set_up(out: Path) -> None:
             await until(pilot, lambda: isinstance(app.screen, SetUpScreen) and "Disk" in app.screen._found)
             await pilot.pause(0.5)
             save(app, out / "setup.svg")
+            app.theme = "gemma-light"
+            await pilot.pause(1.0)
+            save(app, out / "setup-light.svg")
             await pilot.press("escape")
     finally:
         os.environ["GEMMA_TUI_DATA_DIR"] = before
@@ -104,10 +107,6 @@ async def _chat(app: GemmaApp, pilot: Pilot[int], out: Path) -> None:
     # The dashboard's courses are worth a look once they have some length.
     await pilot.pause(12.0)
     save(app, out / "chat.svg")
-    app.theme = "gemma-light"
-    await pilot.pause(0.5)
-    save(app, out / "chat-light.svg")
-    app.theme = "gemma-dark"
     for key, name in (("alt+s", "figures"), ("f4", "log"), ("f1", "help")):
         await pilot.press(key)
         await pilot.pause(2.5)
