@@ -105,7 +105,9 @@ class FetchingApp(App[int]):
             )
         elif "checkpoint" not in lacks:
             self.main.tell(f"The checkpoint of {name} is here already: /switch {name} uses it.")
-        elif not running:
+        elif running and self.fetching is not None:
+            self.main.tell(said(profile.title or name, self.fetching.state))
+        else:
             self.fetched = None
             self.fetching = Fetching(profile)
             self.fetching.start()
@@ -170,6 +172,7 @@ class FetchingApp(App[int]):
             opening = await self._opener(wanted)
             if isinstance(opening, SetUpNeeded):
                 if opening.lacks == ("checkpoint",):
+                    self.main.tell(f"The checkpoint of {name} is fetched first, while you go on here.")
                     self.fetch(name)
                     return
                 from gemma_tui.tui.screens.setup import SetUpScreen
