@@ -1,6 +1,6 @@
 """Run by the quantize runtime's Python: parts of the pocket checkpoint's training, as JSON.
 
-pocket_probe.py rows DATA SEED      digests of the first blocks of each kind that a feed makes from a seed
+pocket_probe.py rows DATA SEED...   digests of the first blocks of each kind that a feed makes from each seed
 pocket_probe.py weights FOLDER      what is read back after savings that were cut off
 pocket_probe.py pinned              what a GPU's driver is asked while memory is pinned, refused and let go
 """
@@ -115,7 +115,7 @@ def pinned() -> list[str]:
 
 def main() -> None:
     what: dict[str, Callable[[], object]] = {
-        "rows": lambda: rows(Path(sys.argv[2]), sys.argv[3]),
+        "rows": lambda: [rows(Path(sys.argv[2]), seed) for seed in sys.argv[3:]],
         "weights": lambda: saved(Path(sys.argv[2])),
         "pinned": pinned,
     }
