@@ -117,7 +117,7 @@ class HelpScreen(SheetScreen[str | None]):
                 self._found.append(None)
                 items.append(RowItem((((place, "found"),),)))
             self._found.append(entry)
-            lines = wrap(entry.text, max(20, self.rows.size.width - _COLUMN - 2))
+            lines = wrap(entry.text, max(20, self.rows.scrollable_content_region.width - _COLUMN - 2))
             if len(entry.keys) > _COLUMN - 2:
                 items.append(RowItem((((entry.keys, "mark"),),)))
             else:

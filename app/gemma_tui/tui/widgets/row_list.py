@@ -70,7 +70,7 @@ class RowList(ScrollView, can_focus=True):
     def show(self, items: Sequence[RowItem], place: int = 0) -> None:
         """Offer `items`, with the one at `place` chosen beforehand."""
         self.items = tuple(items)
-        self.virtual_size = Size(self.size.width, len(self.items) * self._lines)
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.items) * self._lines)
         self.set_reactive(RowList.place, max(0, min(place, len(self.items) - 1)))
         self._reveal()
         self.refresh()
@@ -82,7 +82,7 @@ class RowList(ScrollView, can_focus=True):
         self.post_message(self.Chosen(self.place))
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self.items) * self._lines)
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.items) * self._lines)
         self._reveal()
 
     def action_move(self, step: int) -> None:
@@ -108,7 +108,7 @@ class RowList(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of one row, or what is said where there is none."""
         base = self.get_component_rich_style("rows--text")
-        width = self.size.width
+        width = self.scrollable_content_region.width
         index, line = divmod(y + self.scroll_offset.y, self._lines)
         if not self.items and y == 0 and self.empty:
             muted = self.get_component_rich_style("rows--muted")
