@@ -16,7 +16,7 @@ from gemma_backend.metrics.history import History
 from gemma_backend.metrics.limit import TokenBytes
 from gemma_backend.types import EngineState, GpuMemory, HostMemory, OwnRow, Phase, Quantiles, Replica, Sample
 from gemma_tui.chart import area, bar, ceiling, columns_of, stacked
-from gemma_tui.tui.themes import DARK, LIGHT
+from gemma_tui.tui.themes import DARK, LIGHT, variable_defaults
 from gemma_tui.tui.widgets import dashboard_rows
 from gemma_tui.tui.widgets import dashboard_words as words
 from gemma_tui.tui.widgets.dashboard import Dashboard
@@ -361,6 +361,9 @@ class Shown(App[None]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return variable_defaults()
 
     def compose(self) -> ComposeResult:
         yield self.board

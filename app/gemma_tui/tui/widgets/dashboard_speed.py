@@ -185,7 +185,8 @@ def _hits(sample: Sample, width: int) -> list[Block]:
             parts.append(f"prefixes {words.share(sample.prefix_hit_rate)}")
         if sample.mm_hit_rate is not None:
             parts.append(f"media {words.share(sample.mm_hit_rate)}")
-        rows.append(pair("cache hits", " · ".join(parts), width))
+        found = " · ".join(parts)
+        rows.append(pair("cache hits" if cell_len(f"cache hits {found}") <= width else "cached", found, width))
     if sample.accepted is not None:
         rows.append(pair("speculated right", words.share(sample.accepted), width))
     if sample.steps is not None:
@@ -219,14 +220,19 @@ def _own(sample: Sample, width: int) -> list[Block]:
     """The requests that this program sent, the newest first: state, TTFT, tokens a second, tokens."""
     if not sample.own:
         return []
-    columns = (9, 9, 9)
+    columns = (9, 9, 9) if width >= LONG_LABELS else (8, 7, 7)
     room = width - sum(columns)
-    head = fit("sent from here", room) + f"{'TTFT':>9}{'tok/s':>9}{'tokens':>9}"
+    title = "sent from here" if room > len("sent from here") else "sent"
+    head = fit(title, room) + "".join(
+        f"{name:>{cells}}" for name, cells in zip(("TTFT", "tok/s", "tokens"), columns, strict=True)
+    )
     rows: list[Row] = [text_row(head, width)]
     for own in sample.own[:OWN_ROWS]:
         style = {"failed": "failed", "streaming": "busy", "waiting": "busy"}.get(own.state, "label")
         ttft = "–" if own.ttft is None else words.duration(own.ttft)
         rate = "–" if own.rate is None else words.number(own.rate)
-        state = fit(f"{own.state} · {words.clock(own.age)}", room)
-        rows.append(((state, style), (f"{ttft:>9}{rate:>9}{words.whole(own.tokens):>9}", "value")))
+        state = f"{own.state} · {words.clock(own.age)}"
+        state = fit(state if cell_len(state) < room else own.state, room)
+        figures = zip((ttft, rate, words.whole(own.tokens)), columns, strict=True)
+        rows.append(((state, style), ("".join(f"{figure:>{cells}}" for figure, cells in figures), "value")))
     return [Block(10, tuple(rows[:3]), tuple(rows[3:]), 9)]
