@@ -1,6 +1,7 @@
 """Writing a message: earlier ones, an editor, prompts, tokens, and attachments that are chosen, cut and played."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ async def test_what_was_typed_is_there_in_the_next_run_and_undo_brings_the_draft
         await pilot.press("ctrl+underscore")
         assert app.main.composer.text == "draft"
     assert (Path(os.environ["GEMMA_TUI_STATE_DIR"]) / "typed.jsonl").stat().st_mode & 0o077 == 0
+
+
+async def test_what_is_sent_before_earlier_runs_were_read_is_there_in_the_next_run_too(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember("from another run")
+    may_read = threading.Event()
+    monkeypatch.setattr("gemma_backend.session.typed.typed", lambda: may_read.wait(60) and typed())
+    app = attached(server.url)
+    async with app.run_test() as pilot:
+        for text in ("one", "two"):
+            app.main.composer.put(text)
+            await pilot.press("enter")
+            await until(pilot, lambda: not app.main.composer.text)
+        assert typed() == ["from another run"]
+        may_read.set()
+        await until(pilot, lambda: typed() == ["from another run", "one", "two"])
 
 
 async def test_without_a_history_nothing_that_was_typed_is_written(server: OpenAIServer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -77,6 +76,9 @@ class ComposingScreen(Screen[None]):
         self.completer = Completer(self.composer, self.completions, self.commander, self.run_worker, prompt_names)
         register_all(self)
         self._sending = False
+        # What was typed before what earlier runs typed was read; None from then on.
+        self._typed_early: list[str] | None = []
+        self.composer.remember = self._remember
 
     @property
     def asked(self) -> AskedApp:
@@ -107,17 +109,30 @@ class ComposingScreen(Screen[None]):
         self.microphone = session.settings.media.microphone
         if session.talk.kept:
             self.run_worker(self._recall())
+        else:
+            self._typed_early = []
 
     async def _recall(self) -> None:
         from gemma_backend.session.typed import remember, typed
 
+        if self._typed_early is None:
+            return
         self.composer.recall(await asyncio.to_thread(typed))
-        self.composer.remember = lambda text: self._remember(remember, text)
+        early, self._typed_early = self._typed_early, None
+        for text in early or ():
+            await asyncio.to_thread(remember, text)
 
-    def _remember(self, write: Callable[[str], None], text: str) -> None:
+    def _remember(self, text: str) -> None:
+        """Keep what was typed for later runs, in the order in which it was typed, where the conversation is kept."""
         session = self.conversation.session
-        if session is not None and session.talk.kept:
-            self.run_worker(asyncio.to_thread(write, text))
+        if session is not None and not session.talk.kept:
+            return
+        if self._typed_early is None:
+            from gemma_backend.session.typed import remember
+
+            self.run_worker(asyncio.to_thread(remember, text))
+        else:
+            self._typed_early.append(text)
 
     @on(Composer.Submitted)
     async def submit(self, message: Composer.Submitted) -> None:
