@@ -67,10 +67,13 @@ def opened(words: dict[str, str]) -> Terminal:
     return Terminal(sys.executable, "-m", "gemma_tui", "--profile", "large", env=words)
 
 
-def ask(terminal: Terminal, text: str, turns: int) -> None:
-    """Ask, and wait for the reply as turn `turns` of the conversation."""
+def ask(terminal: Terminal, text: str, turns: int, end: str = "") -> None:
+    """Ask, and wait for the reply as turn `turns` of the conversation, where `end` is given to its last word."""
+
+    def replied(shown: str) -> bool:
+        return shown.count("Gemma") >= turns and end in shown and "● ready" in shown
+
     terminal.child.send(f"{text}\r")
-    replied = lambda shown: shown.count("Gemma") >= turns and "● ready" in shown  # noqa: E731 - named for its failure
     terminal.until(replied, ANSWER_SECONDS)
 
 
@@ -82,7 +85,7 @@ def test_one_talks_to_the_pocket_checkpoint_while_the_large_one_is_fetched(words
         assert not any("/resolve/" in path for path, _ in far_hub.requests)
         terminal.child.send("\r")
         terminal.until(lambda text: "● ready" in text and "gemma-tui/pocket" in text and "↓" in text, START_SECONDS)
-        ask(terminal, "hello", 1)
+        ask(terminal, "hello", 1, end="stories.")
         terminal.until(lambda text: any(f"↓ {share}%" in text for share in range(20, 100)), ANSWER_SECONDS)
         terminal.child.kill(signal.SIGKILL)
         terminal.child.wait()
@@ -93,7 +96,7 @@ def test_one_talks_to_the_pocket_checkpoint_while_the_large_one_is_fetched(words
         ranges = [asked for path, asked in far_hub.requests[before:] if path.startswith("GET") and ".safet" in path]
         assert [asked for asked in ranges if asked is None or asked == "bytes=0-"] == []
         assert int(ranges[0].removeprefix("bytes=").partition("-")[0]) > 1_000_000  # type: ignore[union-attr]
-        ask(second, "hello", 1)
+        ask(second, "hello", 1, end="stories.")
         far_hub.rate = None
         second.until(lambda text: "The large one is here." in text and "Alt+P" in text, ANSWER_SECONDS)
 
