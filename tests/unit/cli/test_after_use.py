@@ -78,7 +78,8 @@ def test_everything_that_was_written_is_named_and_removed(home: dict[str, str]) 
         screen = PtyProgram(program_on(url), home, folder=home["TMPDIR"])
         screen.until(lambda text: "stub/model" in text)
         screen.type("Hello there\r")
-        screen.until(lambda text: "Hello there" in text and "tok/s" in text)
+        # What was typed is written beside the reply, in its own time.
+        screen.until(lambda text: "Hello there" in text and "tok/s" in text and any(folder.rglob("typed.jsonl")))
         screen.type("\x11")
         screen.end()
     written = {path for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
