@@ -93,7 +93,13 @@ def test_one_talks_to_the_pocket_checkpoint_while_the_large_one_is_fetched(words
         before = len(far_hub.requests)
         second = opened(words)
         second.until(lambda text: "● ready" in text and "gemma-tui/pocket" in text and "↓" in text, START_SECONDS)
-        ranges = [asked for path, asked in far_hub.requests[before:] if path.startswith("GET") and ".safet" in path]
+
+        def ranges_asked() -> list[str | None]:
+            found = far_hub.requests[before:]
+            return [asked for path, asked in found if path.startswith("GET") and ".safet" in path]
+
+        second.until(lambda text: ranges_asked(), ANSWER_SECONDS)
+        ranges = ranges_asked()
         assert [asked for asked in ranges if asked is None or asked == "bytes=0-"] == []
         assert int(ranges[0].removeprefix("bytes=").partition("-")[0]) > 1_000_000  # type: ignore[union-attr]
         ask(second, "hello", 1, end="stories.")
