@@ -27,7 +27,6 @@ from stubs.faulty_server import IN_TIME, LAST, SENTENCES
 from tui.ptys import TESTS, PtyProgram, close, program_on, terminal_env
 
 FAULTS = (*IN_TIME, *SENTENCES)
-REFUSED = "Wait for the reply that is under way"
 MEMORY_MB = 6.0
 """How much more it may hold at the end than after a tenth of the time: what allocators keep varies by so much."""
 
@@ -94,7 +93,7 @@ def faulty_server() -> Iterator[str]:
 
 def words(text: str) -> str:
     """The words left of the dashboard, wherever lines were broken and whatever stands before them."""
-    lines = (line.partition("▏")[0].replace("▌", " ") for line in text.splitlines())
+    lines = (line.partition("▏")[0].replace("▌", " ").replace("▐", " ") for line in text.splitlines())
     return " ".join(" ".join(lines).split())
 
 
@@ -164,17 +163,10 @@ def _order(source: random.Random) -> Iterator[str]:
 
 def _new(program: PtyProgram) -> None:
     # What stands there from before must not be taken for what comes.
-    def fresh(text: str) -> bool:
-        return "play" not in text and "Esc Stop" not in text
-
     program.type(b"\x0e")
-    program.until(lambda text: fresh(text) or REFUSED in words(text))
-    while not fresh(program.text):
-        # The reply's last word was there before its end was: the program said so, and is asked once more.
-        program.draw_for(0.5)
-        program.type(b"\x0e")
-        program.draw_for(0.5)
-        program.until(lambda text: fresh(text) or REFUSED in words(text))
+    # A frame can be seen half drawn: neither the first row of what was there may be left, nor the last.
+    rest = ("play", LAST, "✗", "Esc Stop")
+    program.until(lambda text: not any(word in text for word in rest))
 
 
 def _ask(program: PtyProgram, fault: str, seen: Soak) -> None:
